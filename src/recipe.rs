@@ -1,0 +1,440 @@
+//! What happens to an image between its file and the model, as one value.
+//!
+//! [`RecipeSpec`] is what a job file or a flag says, key by key; [`Recipe`] is what was decided,
+//! with nothing left open. Nothing here touches an image.
+
+use serde::{Deserialize, Serialize};
+
+use crate::geometry::Size;
+
+mod numeric;
+mod words;
+
+pub use numeric::{PerChannel, Scale};
+pub use words::{
+    Activation, Alpha, Channels, Crop, CropRounding, Deep, Interpolation, Kernel, Layout,
+    Orientation, Resize, ResizeRounding,
+};
+
+/// The `[recipe]` table of a job file: every key as written, nothing defaulted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RecipeSpec {
+    /// Height and width of the model's input, when the model leaves them open.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub size: Option<Size>,
+    /// How the image gets near the model's size.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub resize: Option<Resize>,
+    /// The resampling filter.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub interpolation: Option<Interpolation>,
+    /// Whose arithmetic the resampling follows.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub kernel: Option<Kernel>,
+    /// What is cut out after resizing.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub crop: Option<Crop>,
+    /// How a byte becomes a number, before mean and std.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scale: Option<Scale>,
+    /// Subtracted after scaling, in the order in which the channels are fed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub mean: Option<PerChannel>,
+    /// Divided by after the mean, in the order in which the channels are fed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub std: Option<PerChannel>,
+    /// Colour channels and their order.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub channels: Option<Channels>,
+    /// Channels first or last, when the model's shape leaves it open.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub layout: Option<Layout>,
+    /// What is done about the EXIF orientation.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub exif: Option<Orientation>,
+    /// What is done about transparency.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub alpha: Option<Alpha>,
+    /// How 16-bit samples become bytes.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub deep: Option<Deep>,
+    /// What turns the model's scores into probabilities; detected on the first batch when absent.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
+    pub activation: Option<Activation>,
+}
+
+impl RecipeSpec {
+    /// The keys of the `[recipe]` table; the flags have the same names.
+    pub const KEYS: [&str; 14] = [
+        "size",
+        "resize",
+        "interpolation",
+        "kernel",
+        "crop",
+        "scale",
+        "mean",
+        "std",
+        "channels",
+        "layout",
+        "exif",
+        "alpha",
+        "deep",
+        "activation",
+    ];
+
+    /// Takes every key that `flags` sets, and keeps the others.
+    #[must_use]
+    pub fn overridden_by(self, flags: Self) -> Self {
+        Self {
+            size: flags.size.or(self.size),
+            resize: flags.resize.or(self.resize),
+            interpolation: flags.interpolation.or(self.interpolation),
+            kernel: flags.kernel.or(self.kernel),
+            crop: flags.crop.or(self.crop),
+            scale: flags.scale.or(self.scale),
+            mean: flags.mean.or(self.mean),
+            std: flags.std.or(self.std),
+            channels: flags.channels.or(self.channels),
+            layout: flags.layout.or(self.layout),
+            exif: flags.exif.or(self.exif),
+            alpha: flags.alpha.or(self.alpha),
+            deep: flags.deep.or(self.deep),
+            activation: flags.activation.or(self.activation),
+        }
+    }
+}
+
+/// The element type of the model's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Element {
+    /// Bytes, 0 to 255.
+    U8,
+    /// IEEE half precision; computed in f32 and rounded to nearest even at the end.
+    F16,
+    /// IEEE single precision.
+    F32,
+}
+
+/// What a model's graph says about its image input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InputSpec {
+    /// The graph's name for it.
+    pub name: String,
+    /// Element type.
+    pub element: Element,
+    /// Images per call, when the graph fixes it.
+    pub batch: Option<usize>,
+    /// The three other dimensions as the graph has them; `None` is dynamic.
+    pub dims: [Option<usize>; 3],
+}
+
+/// Everything from file bytes to the tensor, and from scores to probabilities; decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Recipe {
+    /// Height and width that the model gets.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub size: Size,
+    /// How the image gets near that size.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub resize: Resize,
+    /// The resampling filter.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub interpolation: Interpolation,
+    /// Whose arithmetic the resampling follows.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub kernel: Kernel,
+    /// What is cut out after resizing.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub crop: Crop,
+    /// How a byte becomes a number.
+    pub scale: Scale,
+    /// Subtracted after scaling; one value per fed channel.
+    pub mean: Vec<f32>,
+    /// Divided by after the mean; one value per fed channel.
+    pub std: Vec<f32>,
+    /// Colour channels and their order.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub channels: Channels,
+    /// Channels first or last.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub layout: Layout,
+    /// Element type of the tensor.
+    pub element: Element,
+    /// What is done about the EXIF orientation.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub exif: Orientation,
+    /// What is done about transparency.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub alpha: Alpha,
+    /// How 16-bit samples become bytes.
+    #[serde(serialize_with = "words::as_text::required")]
+    pub deep: Deep,
+    /// What turns scores into probabilities; `None` is decided on the first batch, and said.
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+}
+
+impl Recipe {
+    /// Decides every key from what the user said and what the graph says.
+    ///
+    /// # Errors
+    ///
+    /// A message that names the key, for: a key that must be said and is not (`resize`, `scale`,
+    /// and `interpolation` where something is resized), a contradiction between the graph and a
+    /// key, an ambiguous layout, and a combination that has no meaning.
+    pub fn resolve(spec: &RecipeSpec, input: &InputSpec) -> Result<Self, String> {
+        let layout = decide_layout(spec.layout, input)?;
+        let [channel_dim, height, width] = layout.channels_first(input.dims);
+        let size = decide_size(spec.size, height, width)?;
+        let channels = decide_channels(spec.channels, channel_dim)?;
+
+        let resize = spec.resize.ok_or_else(|| missing("resize", "shorter-side 256"))?;
+        let interpolation = match (spec.interpolation, resize) {
+            (Some(interpolation), _) => interpolation,
+            (None, Resize::None) => Interpolation::Nearest,
+            (None, _) => return Err(missing("interpolation", "bilinear")),
+        };
+        let scale = match (spec.scale, input.element) {
+            (Some(scale), Element::U8) if !scale.is_raw() => {
+                return Err(format!(
+                    "`scale = {scale:?}` and a model whose input is bytes contradict each other\n\
+                     hint: drop the `scale` key; the model gets the bytes as they are"
+                ));
+            }
+            (Some(scale), _) => scale,
+            (None, Element::U8) => Scale::RAW,
+            (None, _) => return Err(missing("scale", "1/255")),
+        };
+        let recipe = Self {
+            size,
+            resize,
+            interpolation,
+            kernel: spec.kernel.unwrap_or_default(),
+            crop: spec.crop.unwrap_or(resize.usual_crop()),
+            scale,
+            mean: per_channel("mean", spec.mean.as_ref(), 0.0, channels)?,
+            std: per_channel("std", spec.std.as_ref(), 1.0, channels)?,
+            channels,
+            layout,
+            element: input.element,
+            exif: spec.exif.unwrap_or_default(),
+            alpha: spec.alpha.unwrap_or_default(),
+            deep: spec.deep.unwrap_or_default(),
+            activation: spec.activation,
+        };
+        recipe.check().map(|()| recipe)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.std.iter().any(|&std| std == 0.0 || !std.is_finite()) {
+            return Err("`std` has a value that cannot be divided by".to_owned());
+        }
+        let plain = self.mean.iter().all(|&m| m == 0.0) && self.std.iter().all(|&s| s == 1.0);
+        if self.element == Element::U8 && !plain {
+            return Err("`mean` or `std` and a model whose input is bytes contradict each other\n\
+                        hint: drop both keys; the model gets the bytes as they are"
+                .to_owned());
+        }
+        match (self.resize, self.crop) {
+            (Resize::ShorterSide { .. } | Resize::Cover, Crop::None) => Err(format!(
+                "`resize = \"{}\"` leaves images of different shapes\nhint: add `crop = \"center\"`",
+                self.resize
+            )),
+            (Resize::Squash(Some(to)), Crop::None) if to != self.size => Err(format!(
+                "`resize = \"squash {to}\"` makes {to} images, and the model wants {}\n\
+                 hint: write `resize = \"squash\"`, or add `crop = \"center\"`",
+                self.size
+            )),
+            _ => self.kernel.supports(self.interpolation),
+        }
+    }
+}
+
+fn missing(key: &str, example: &str) -> String {
+    format!(
+        "neither the model nor the job says how images are prepared: `{key}` is missing\n\
+         hint: add `{key} = \"{example}\"`, or what the model was trained with, under `[recipe]` \
+         (or as the flag `--{key}`); linnaeus does not guess, because a wrong guess gives wrong \
+         labels without any error"
+    )
+}
+
+fn decide_layout(said: Option<Layout>, input: &InputSpec) -> Result<Layout, String> {
+    let is_channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
+    let first = is_channels(input.dims[0]) && !is_channels(input.dims[2]);
+    let last = is_channels(input.dims[2]) && !is_channels(input.dims[0]);
+    match (said, first, last) {
+        (Some(Layout::Nchw), _, true) | (Some(Layout::Nhwc), true, _) => Err(format!(
+            "`layout = \"{}\"` contradicts the model's input, {}",
+            said.expect("matched as said"),
+            shape_text(input)
+        )),
+        (Some(layout), ..) => Ok(layout),
+        (None, true, _) => Ok(Layout::Nchw),
+        (None, _, true) => Ok(Layout::Nhwc),
+        (None, false, false) => Err(format!(
+            "the model's input, {}, does not show where its channels are\n\
+             hint: add `layout = \"nchw\"` or `layout = \"nhwc\"` under `[recipe]`; a model with \
+             other than 1 or 3 channels is not an image classifier that linnaeus can run",
+            shape_text(input)
+        )),
+    }
+}
+
+fn decide_size(
+    said: Option<Size>,
+    height: Option<usize>,
+    width: Option<usize>,
+) -> Result<Size, String> {
+    match (said, height, width) {
+        (Some(size), _, _) => {
+            let fits = |dim: Option<usize>, side| dim.is_none_or(|dim| dim == side);
+            if fits(height, size.height) && fits(width, size.width) {
+                return Ok(size);
+            }
+            let text = |dim: Option<usize>| dim.map_or("any".to_owned(), |dim| dim.to_string());
+            Err(format!(
+                "`size = {size}` contradicts the model, whose input is {}x{} (height x width)\n\
+                 hint: drop the `size` key; the model decides it",
+                text(height),
+                text(width)
+            ))
+        }
+        (None, Some(height), Some(width)) => Ok(Size { height, width }),
+        _ => {
+            Err("the model takes images of any size, and nothing says which it was trained with\n\
+                  hint: add `size = \"224\"`, or what it was trained with, under `[recipe]`"
+                .to_owned())
+        }
+    }
+}
+
+fn decide_channels(said: Option<Channels>, dim: Option<usize>) -> Result<Channels, String> {
+    match (said, dim) {
+        (Some(channels), Some(dim)) if channels.count() != dim => Err(format!(
+            "`channels = \"{channels}\"` are {}, and the model wants {dim}",
+            channels.count()
+        )),
+        (Some(channels), _) => Ok(channels),
+        (None, Some(1)) => Ok(Channels::Gray),
+        (None, Some(3)) => Ok(Channels::Rgb),
+        (None, Some(dim)) => {
+            Err(format!("the model wants {dim} channels; linnaeus makes 1 (gray) or 3 (colour)"))
+        }
+        (None, None) => Err("the model leaves its channels open\n\
+                             hint: add `channels = \"rgb\"` (or `\"bgr\"`, `\"gray\"`) under `[recipe]`"
+            .to_owned()),
+    }
+}
+
+fn per_channel(
+    key: &str,
+    said: Option<&PerChannel>,
+    default: f32,
+    channels: Channels,
+) -> Result<Vec<f32>, String> {
+    let count = channels.count();
+    match said.map_or(&[default][..], |values| &values.0) {
+        [value] => Ok(vec![*value; count]),
+        values if values.len() == count => Ok(values.to_vec()),
+        values => Err(format!(
+            "`{key}` has {} values for {count} channels (`channels = \"{channels}\"`)",
+            values.len()
+        )),
+    }
+}
+
+/// The graph's shape as text, such as `N×3×224×224`.
+#[must_use]
+pub fn shape_text(input: &InputSpec) -> String {
+    let text = |dim: Option<usize>| dim.map_or("?".to_owned(), |dim| dim.to_string());
+    let batch = input.batch.map_or("N".to_owned(), |batch| batch.to_string());
+    let [a, b, c] = input.dims.map(text);
+    format!("{batch}×{a}×{b}×{c}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(dims: [usize; 3]) -> InputSpec {
+        let dims = dims.map(|dim| (dim > 0).then_some(dim));
+        InputSpec { name: "x".into(), element: Element::F32, batch: None, dims }
+    }
+
+    fn spec() -> RecipeSpec {
+        RecipeSpec {
+            resize: Some("shorter-side 256".parse().unwrap()),
+            interpolation: Some(Interpolation::Bilinear),
+            scale: Some("1/255".parse().unwrap()),
+            ..RecipeSpec::default()
+        }
+    }
+
+    #[test]
+    fn layout_size_and_channels_come_from_the_graph() {
+        let nchw = Recipe::resolve(&spec(), &input([3, 200, 224])).unwrap();
+        assert_eq!((nchw.layout, nchw.size), (Layout::Nchw, Size { height: 200, width: 224 }));
+        let nhwc = Recipe::resolve(&spec(), &input([128, 96, 1])).unwrap();
+        assert_eq!((nhwc.layout, nhwc.channels), (Layout::Nhwc, Channels::Gray));
+        assert_eq!(nhwc.mean, [0.0]);
+    }
+
+    #[test]
+    fn what_nobody_said_is_refused_by_name() {
+        for (key, spec) in [
+            ("resize", RecipeSpec { resize: None, ..spec() }),
+            ("interpolation", RecipeSpec { interpolation: None, ..spec() }),
+            ("scale", RecipeSpec { scale: None, ..spec() }),
+        ] {
+            let message = Recipe::resolve(&spec, &input([3, 224, 224])).unwrap_err();
+            assert!(message.contains(&format!("`{key}` is missing")), "{message}");
+        }
+        for (dims, word) in [([0, 0, 0], "layout"), ([3, 0, 0], "size"), ([3, 224, 3], "layout")] {
+            let message = Recipe::resolve(&spec(), &input(dims)).unwrap_err();
+            assert!(message.contains(word), "{dims:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_size_that_is_not_the_models_is_refused() {
+        let spec = RecipeSpec { size: Some(Size::square(224)), ..spec() };
+        let message = Recipe::resolve(&spec, &input([299, 299, 3])).unwrap_err();
+        assert!(message.contains("224") && message.contains("299x299"), "{message}");
+    }
+
+    #[test]
+    fn a_byte_model_takes_no_scale() {
+        let bytes = InputSpec { element: Element::U8, ..input([3, 224, 224]) };
+        assert!(Recipe::resolve(&spec(), &bytes).unwrap_err().contains("scale"));
+        let spec = RecipeSpec { scale: None, ..spec() };
+        assert_eq!(Recipe::resolve(&spec, &bytes).unwrap().scale, Scale::RAW);
+    }
+
+    #[test]
+    fn every_key_is_listed() {
+        let full = RecipeSpec {
+            size: Some(Size::square(8)),
+            kernel: Some(Kernel::default()),
+            crop: Some(Crop::None),
+            mean: Some(PerChannel(vec![0.5])),
+            std: Some(PerChannel(vec![0.5])),
+            channels: Some(Channels::Rgb),
+            layout: Some(Layout::Nchw),
+            exif: Some(Orientation::default()),
+            alpha: Some(Alpha::default()),
+            deep: Some(Deep::default()),
+            activation: Some(Activation::None),
+            ..spec()
+        };
+        let table = toml::Table::try_from(&full).unwrap();
+        let mut keys: Vec<_> = table.keys().map(String::as_str).collect();
+        let mut listed = RecipeSpec::KEYS;
+        keys.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(keys, listed);
+    }
+}
