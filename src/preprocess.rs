@@ -1,0 +1,313 @@
+//! Pixels to one image of the model's input tensor, as the recipe says. Pure.
+
+use crate::{
+    decode::Pixels,
+    error::ItemError,
+    geometry::Rect,
+    recipe::{Channels, Interpolation, Kernel, Layout, Recipe},
+    resample::{Filter, Image, PassOrder, Request, Resampler},
+};
+
+mod plan;
+mod sample;
+
+pub use plan::Plan;
+pub use sample::Sample;
+
+/// A recipe, ready to be applied to many images whose tensor elements are `T`.
+#[derive(Debug)]
+pub struct Preprocessor<T> {
+    recipe: Recipe,
+    /// What each byte becomes, per fed channel. A table makes every form of scaling exact, and
+    /// is as fast as arithmetic.
+    tables: Vec<[T; 256]>,
+}
+
+/// Memory that one worker reuses from image to image.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    resampler: Resampler,
+    gray: Pixels,
+    square: Pixels,
+    resized: Vec<u8>,
+}
+
+impl<T: Sample> Preprocessor<T> {
+    /// Prepares the tables of `recipe`.
+    #[must_use]
+    pub fn new(recipe: Recipe) -> Self {
+        let table = |channel: usize| {
+            std::array::from_fn(|byte| {
+                let byte = u8::try_from(byte).expect("an index below 256");
+                let scaled = recipe.scale.apply(byte);
+                // In this order and with a true division, as torchvision and Keras compute it.
+                T::from_f32((scaled - recipe.mean[channel]) / recipe.std[channel])
+            })
+        };
+        let tables = (0..recipe.channels.count()).map(table).collect();
+        Self { recipe, tables }
+    }
+
+    /// The recipe.
+    #[must_use]
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Elements of one image: channels × height × width.
+    #[must_use]
+    pub fn image_len(&self) -> usize {
+        self.recipe.size.area() * self.tables.len()
+    }
+
+    /// Writes `pixels` into `tensor`: C×H×W or H×W×C elements, as the recipe's layout says.
+    ///
+    /// # Errors
+    ///
+    /// `bad_geometry` when nothing may be resized and the image has another size.
+    ///
+    /// # Panics
+    ///
+    /// Panics when `tensor` is not [`Preprocessor::image_len`] long.
+    pub fn write(
+        &self,
+        pixels: &Pixels,
+        scratch: &mut Scratch,
+        tensor: &mut [T],
+    ) -> Result<(), ItemError> {
+        assert_eq!(tensor.len(), self.image_len(), "the slot of one image");
+        let recipe = &self.recipe;
+        let Scratch { resampler, gray, square, resized } = scratch;
+        let mut source = pixels;
+        if recipe.channels == Channels::Gray && pixels.channels == 3 {
+            to_gray(pixels, gray);
+            source = gray;
+        }
+        let plan = Plan::new(recipe, source.size)?;
+        if plan.square != Rect::whole(source.size) {
+            cut(source, plan.square, square);
+            source = square;
+        }
+        resized.resize(plan.crop.size().area() * source.channels, 0);
+        let image = Image::new(&source.data, source.size, source.channels);
+        let request = Request::new(filter(recipe.interpolation), plan.resized)
+            .with_crop(plan.crop)
+            .with_order(pass_order(recipe.kernel));
+        resampler.resize(&image, &request, resized);
+        if plan.crop.size() != recipe.size {
+            self.fill(0, tensor);
+        }
+        self.place(resized, source.channels, &plan, tensor);
+        Ok(())
+    }
+
+    /// Every pixel of `tensor` becomes what `byte` becomes.
+    fn fill(&self, byte: u8, tensor: &mut [T]) {
+        let channels = self.tables.len();
+        match self.recipe.layout {
+            Layout::Nchw => {
+                let plane = self.recipe.size.area();
+                for (table, plane) in self.tables.iter().zip(tensor.chunks_exact_mut(plane)) {
+                    plane.fill(table[usize::from(byte)]);
+                }
+            }
+            Layout::Nhwc => {
+                for pixel in tensor.chunks_exact_mut(channels) {
+                    for (element, table) in pixel.iter_mut().zip(&self.tables) {
+                        *element = table[usize::from(byte)];
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the resized bytes (H×W×`stored`) where the plan wants them.
+    fn place(&self, resized: &[u8], stored: usize, plan: &Plan, tensor: &mut [T]) {
+        let (size, channels) = (self.recipe.size, self.tables.len());
+        let Rect { height, width, .. } = plan.crop;
+        for (channel, table) in self.tables.iter().enumerate() {
+            let from = match self.recipe.channels {
+                Channels::Bgr if stored == 3 => 2 - channel,
+                // Gray images fed as colour repeat their one channel.
+                _ if stored == 1 => 0,
+                _ => channel,
+            };
+            for row in 0..height {
+                let bytes = &resized[row * width * stored..][..width * stored];
+                let bytes = bytes.iter().skip(from).step_by(stored);
+                let at = (plan.offset.0 + row) * size.width + plan.offset.1;
+                match self.recipe.layout {
+                    Layout::Nchw => {
+                        let start = channel * size.area() + at;
+                        let out = &mut tensor[start..start + width];
+                        for (element, &byte) in out.iter_mut().zip(bytes) {
+                            *element = table[usize::from(byte)];
+                        }
+                    }
+                    Layout::Nhwc => {
+                        let out = &mut tensor[at * channels..(at + width) * channels];
+                        let out = out.iter_mut().skip(channel).step_by(channels);
+                        for (element, &byte) in out.zip(bytes) {
+                            *element = table[usize::from(byte)];
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Luma as Pillow's `convert("L")` and OpenCV compute it (ITU-R 601 in 16-bit fixed point).
+fn to_gray(rgb: &Pixels, gray: &mut Pixels) {
+    gray.size = rgb.size;
+    gray.channels = 1;
+    gray.data.clear();
+    let luma = |&[red, green, blue]: &[u8; 3]| {
+        let [red, green, blue] = [red, green, blue].map(u32::from);
+        ((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16).to_le_bytes()[0]
+    };
+    gray.data.extend(rgb.data.as_chunks::<3>().0.iter().map(luma));
+}
+
+fn cut(source: &Pixels, part: Rect, out: &mut Pixels) {
+    out.size = part.size();
+    out.channels = source.channels;
+    out.data.clear();
+    let stride = source.size.width * source.channels;
+    for row in part.top..part.top + part.height {
+        let start = row * stride + part.left * source.channels;
+        out.data.extend_from_slice(&source.data[start..start + part.width * source.channels]);
+    }
+}
+
+fn filter(interpolation: Interpolation) -> Filter {
+    match interpolation {
+        Interpolation::Nearest => Filter::Nearest,
+        Interpolation::Box => Filter::Box,
+        Interpolation::Bilinear => Filter::Bilinear,
+        Interpolation::Hamming => Filter::Hamming,
+        Interpolation::Bicubic => Filter::Bicubic,
+        Interpolation::Lanczos => Filter::Lanczos,
+    }
+}
+
+fn pass_order(kernel: Kernel) -> PassOrder {
+    match kernel {
+        Kernel::Pillow12 => PassOrder::Pillow12,
+        Kernel::Pillow12_2 => PassOrder::Pillow12_2,
+        Kernel::Pillow13 => PassOrder::Pillow13,
+        Kernel::OpenCv | Kernel::TensorFlow | Kernel::Torch => {
+            unreachable!("refused when the recipe was resolved")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::Size;
+    use crate::recipe::{Element, InputSpec, RecipeSpec};
+
+    fn preprocessor(dims: [usize; 3], toml: &str) -> Preprocessor<f32> {
+        let spec: RecipeSpec = toml::from_str(toml).unwrap();
+        let input = InputSpec {
+            name: "x".into(),
+            element: Element::F32,
+            batch: None,
+            dims: dims.map(Some),
+        };
+        Preprocessor::new(Recipe::resolve(&spec, &input).unwrap())
+    }
+
+    /// A(h,w,3)[y][x][k] = (37y + 59x + 101k + 13xy) mod 256, the research vectors' image.
+    fn formula(height: usize, width: usize) -> Pixels {
+        let value = |y: usize, x: usize, k: usize| {
+            u8::try_from((37 * y + 59 * x + 101 * k + 13 * x * y) % 256).unwrap()
+        };
+        let data = (0..height)
+            .flat_map(|y| (0..width).flat_map(move |x| (0..3).map(move |k| value(y, x, k))))
+            .collect();
+        Pixels { size: Size { height, width }, channels: 3, data }
+    }
+
+    fn close(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+            assert!((found - expected).abs() < 1e-5, "at {at}: {found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn torchvision_transforms_of_a_small_image() {
+        // Vector P1 (torchvision 0.29): Resize(4), CenterCrop(3), ToTensor, Normalize; N×C×H×W.
+        let expected = [
+            1.10155, -0.131433, -0.011559, 0.399435, 0.759055, 0.074065, 0.673431, 0.502183,
+            -0.148557, -0.582633, 0.660364, 0.030112, 0.047619, 0.065126, -0.232493, 0.695378,
+            0.030112, -0.530112, 0.531068, 0.827364, 0.26963, -0.131242, 0.182484, 0.147625,
+            0.374205, 0.077909, 0.91451,
+        ];
+        let torch = preprocessor(
+            [3, 3, 3],
+            "resize = 'shorter-side 4'\ninterpolation = 'bilinear'\nscale = '1/255'\n\
+             layout = 'nchw'\nmean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]",
+        );
+        let mut tensor = [0.0; 27];
+        torch.write(&formula(6, 9), &mut Scratch::default(), &mut tensor).unwrap();
+        close(&tensor, &expected);
+    }
+
+    #[test]
+    fn keras_caffe_mode_is_bgr_channels_last() {
+        // Vector P4 (Keras 3.15): load_img nearest to 4×4, mode caffe; first row and last pixel.
+        let caffe = preprocessor(
+            [4, 4, 3],
+            "resize = 'squash'\ninterpolation = 'nearest'\nscale = 1\nchannels = 'bgr'\n\
+             mean = [103.939, 116.779, 123.68]",
+        );
+        let mut tensor = [0.0; 48];
+        caffe.write(&formula(6, 9), &mut Scratch::default(), &mut tensor).unwrap();
+        let row = [
+            -98.939, 43.221, -64.68, 19.060997, -94.779, 53.32, 137.061, 23.221, -84.68, -0.939003,
+            -114.779, 33.32,
+        ];
+        close(&tensor[..12], &row);
+        close(&tensor[45..], &[127.061, 13.221001, -94.68]);
+    }
+
+    #[test]
+    fn luma_is_pillows() {
+        // Vector D1 of the project's preprocessing research.
+        let data = [255, 0, 0, 0, 255, 0, 0, 0, 255, 123, 45, 67, 1, 1, 1, 254, 255, 253].to_vec();
+        let mut gray = Pixels::default();
+        to_gray(&Pixels { size: Size { height: 2, width: 3 }, channels: 3, data }, &mut gray);
+        assert_eq!(gray.data, [76, 150, 29, 71, 1, 254]);
+    }
+
+    #[test]
+    fn normalising_is_bit_exact() {
+        // Vector N2: the float32 of torchvision's ToTensor + Normalize for (10, 128, 250).
+        let torch = preprocessor(
+            [3, 1, 1],
+            "resize = 'none'\nscale = '1/255'\nmean = [0.485, 0.456, 0.406]\n\
+             std = [0.229, 0.224, 0.225]\nlayout = 'nchw'",
+        );
+        let size = Size::square(1);
+        let pixels = Pixels { size, channels: 3, data: vec![10, 128, 250] };
+        let mut tensor = [0.0; 3];
+        torch.write(&pixels, &mut Scratch::default(), &mut tensor).unwrap();
+        assert_eq!(tensor.map(f32::to_bits), [0xbff9_2c0a, 0x3e52_1b48, 0x4023_61f7]);
+    }
+
+    #[test]
+    fn a_crop_larger_than_the_image_is_padded_with_zero_bytes() {
+        let padded = preprocessor(
+            [1, 2, 5],
+            "resize = 'none'\ncrop = 'center'\nscale = 1\nmean = 1\nlayout = 'nchw'",
+        );
+        let pixels = Pixels { size: Size { height: 1, width: 2 }, channels: 1, data: vec![8, 9] };
+        let mut tensor = [7.0; 10];
+        padded.write(&pixels, &mut Scratch::default(), &mut tensor).unwrap();
+        // torchvision pads (c−s)//2 before and (c−s+1)//2 after: 0 and 1 rows, 1 and 2 columns.
+        assert_eq!(tensor, [-1.0, 7.0, 8.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0]);
+    }
+}

@@ -1,0 +1,373 @@
+//! Resizes 8-bit images bit for bit as Pillow's `Image.resize`, and computes only the wanted part.
+//!
+//! Both passes use 22-bit fixed-point coefficients, and the image between them is again 8 bits
+//! wide, rounded and clipped; so the order of the passes can be seen in the result.
+
+mod axis;
+mod filter;
+mod nearest;
+mod opencv;
+mod plane;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod simd;
+mod tensorflow;
+
+pub use filter::Filter;
+pub use opencv::OpenCvLinear;
+pub use tensorflow::resize_tensorflow;
+
+use crate::geometry::{Rect, Size};
+use axis::{Axis, AxisCache, AxisKey};
+use plane::{Plane, PlaneMut};
+
+/// Which pass comes first when both are needed; it differs between Pillow versions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum PassOrder {
+    /// Pillow up to 12.1: always the horizontal pass.
+    #[default]
+    Pillow12,
+    /// Pillow 12.2 and 12.3: the vertical pass if the source is more than 100 times as high as
+    /// wide and loses height.
+    Pillow12_2,
+    /// Pillow 13.0: the vertical pass if the height shrinks by more than twice as many pixels as
+    /// the width.
+    Pillow13,
+}
+
+impl PassOrder {
+    /// Whether the vertical pass comes first; a source region plays no part in it.
+    fn vertical_first(self, source: Size, target: Size) -> bool {
+        let shrinks = target.height < source.height;
+        match self {
+            Self::Pillow12 => false,
+            Self::Pillow12_2 => shrinks && source.height > source.width.saturating_mul(100),
+            // h1 - h2 > 2 * (w1 - w2), without going below zero.
+            Self::Pillow13 => {
+                let grown = source.height.saturating_add(target.width.saturating_mul(2));
+                shrinks && grown > target.height.saturating_add(source.width.saturating_mul(2))
+            }
+        }
+    }
+}
+
+/// The part of the source that is resized, by its edges in pixels: Pillow's `box`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Region {
+    /// Upper edge.
+    pub top: f32,
+    /// Left edge.
+    pub left: f32,
+    /// Lower edge.
+    pub bottom: f32,
+    /// Right edge.
+    pub right: f32,
+}
+
+/// A borrowed image: H×W×C samples of 8 bits, row after row, channels together.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    samples: &'a [u8],
+    size: Size,
+    channels: usize,
+}
+
+impl<'a> Image<'a> {
+    /// Names the shape of `samples`; `channels` is 1, 3 or 4.
+    ///
+    /// # Panics
+    /// If the number of channels is another, if the image has no pixel or a side of 2^24 pixels
+    /// or more, or if `samples` has not exactly height × width × channels bytes.
+    #[must_use]
+    pub fn new(samples: &'a [u8], size: Size, channels: usize) -> Self {
+        assert!(matches!(channels, 1 | 3 | 4), "{channels} channels, not 1, 3 or 4");
+        assert_sides(size);
+        assert_eq!(samples.len(), size.area() * channels, "samples of {size:?} by {channels}");
+        Self { samples, size, channels }
+    }
+
+    /// Height and width.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    fn plane(&self) -> Plane<'a> {
+        Plane::new(self.samples, self.size.width * self.channels)
+    }
+}
+
+/// What is to be made of a source image.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Request {
+    filter: Filter,
+    target: Size,
+    crop: Rect,
+    region: Option<Region>,
+    order: PassOrder,
+}
+
+impl Request {
+    /// Asks for all of the source as an image of size `target`.
+    ///
+    /// # Panics
+    /// If the target has no pixel or a side of 2^24 pixels or more.
+    #[must_use]
+    pub fn new(filter: Filter, target: Size) -> Self {
+        assert_sides(target);
+        let order = PassOrder::default();
+        Self { filter, target, crop: Rect::whole(target), region: None, order }
+    }
+
+    /// Asks for this part of the target only; its samples are those of the whole.
+    ///
+    /// # Panics
+    /// If the part is empty or not inside the target.
+    #[must_use]
+    pub fn with_crop(self, crop: Rect) -> Self {
+        let inside = crop.size().area() > 0 && crop.fits(self.target);
+        assert!(inside, "{crop:?} is no part of {:?}", self.target);
+        Self { crop, ..self }
+    }
+
+    /// Makes the target from this region of the source only.
+    #[must_use]
+    pub fn with_region(self, region: Region) -> Self {
+        Self { region: Some(region), ..self }
+    }
+
+    /// Follows another Pillow version.
+    #[must_use]
+    pub fn with_order(self, order: PassOrder) -> Self {
+        Self { order, ..self }
+    }
+
+    /// The size of the result: that of the crop, or the target.
+    #[must_use]
+    pub fn output_size(&self) -> Size {
+        self.crop.size()
+    }
+}
+
+/// Resizes images one after the other; keeps its buffers and the coefficients of recent sizes.
+#[derive(Debug)]
+pub struct Resampler {
+    kernels: Kernels,
+    axes: AxisCache,
+    middle: Vec<u8>,
+    columns: Vec<usize>,
+}
+
+impl Default for Resampler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Resampler {
+    /// A resampler with the fastest kernels that this processor has.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_kernels(Kernels::detect())
+    }
+
+    /// A resampler that uses no vector instructions of its own; the results are the same.
+    #[must_use]
+    pub fn portable() -> Self {
+        Self::with_kernels(Kernels::Portable)
+    }
+
+    fn with_kernels(kernels: Kernels) -> Self {
+        let axes = AxisCache::default();
+        Self { kernels, axes, middle: Vec::new(), columns: Vec::new() }
+    }
+
+    /// Writes the requested part of the resized image to `out`, H×W×C samples of the crop.
+    ///
+    /// Four channels are resized independently; Pillow does so for `RGBX` and `CMYK`, but
+    /// multiplies `RGBA` by its alpha first.
+    ///
+    /// # Panics
+    /// If `out` has not the length of the output, or if the region is empty or not inside the
+    /// source.
+    pub fn resize(&mut self, source: &Image<'_>, request: &Request, out: &mut [u8]) {
+        let length = request.crop.size().area() * source.channels;
+        assert_eq!(out.len(), length, "bytes of {:?} by {}", request.crop, source.channels);
+        let job = Job::new(source, request);
+        match (request.filter, source.channels) {
+            (Filter::Nearest, _) => nearest::resize(&job, &mut self.columns, out),
+            (_, 1) => self.convolve::<1>(&job, out),
+            (_, 3) => self.convolve::<3>(&job, out),
+            _ => self.convolve::<4>(&job, out),
+        }
+    }
+
+    fn convolve<const C: usize>(&mut self, job: &Job<'_>, out: &mut [u8]) {
+        let Self { kernels, axes, middle, .. } = self;
+        let crop = job.request.crop;
+        let source = job.source.plane();
+        let mut out = PlaneMut::new(out, crop.width * C);
+        match (job.resizes_rows(), job.resizes_columns()) {
+            (false, false) => copy(source.skip(crop.top, crop.left * C), &mut out),
+            (true, false) => {
+                let axis = axes.get(&job.row_key());
+                let source = source.skip(crop.top, axis.span.start * C);
+                kernels.horizontal::<C>(axis, source, &mut out);
+            }
+            (false, true) => {
+                let axis = axes.get(&job.column_key());
+                kernels.vertical(axis, source.skip(axis.span.start, crop.left * C), &mut out);
+            }
+            (true, true) => {
+                let (across, down) = axes.get_pair(&job.row_key(), &job.column_key());
+                let source = source.skip(down.span.start, across.span.start * C);
+                if job.vertical_first() {
+                    let stride = across.span.len() * C;
+                    let mut between = PlaneMut::new(grown(middle, crop.height * stride), stride);
+                    kernels.vertical(down, source, &mut between);
+                    let between = Plane::new(&middle[..crop.height * stride], stride);
+                    kernels.horizontal::<C>(across, between, &mut out);
+                } else {
+                    let stride = crop.width * C;
+                    let length = down.span.len() * stride;
+                    let mut between = PlaneMut::new(grown(middle, length), stride);
+                    kernels.horizontal::<C>(across, source, &mut between);
+                    kernels.vertical(down, Plane::new(&middle[..length], stride), &mut out);
+                }
+            }
+        }
+    }
+}
+
+/// Sides below 2^24 are exact as f32, as are the edges of a region then.
+fn assert_sides(size: Size) {
+    let sides = 1..1 << 24;
+    assert!(sides.contains(&size.height) && sides.contains(&size.width), "no image has {size:?}");
+}
+
+/// The first `length` bytes of a buffer that never shrinks.
+fn grown(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+    &mut buffer[..length]
+}
+
+fn copy(source: Plane<'_>, target: &mut PlaneMut<'_>) {
+    let length = target.row_bytes();
+    for row in 0..target.rows() {
+        target.row(row).copy_from_slice(&source.row(row)[..length]);
+    }
+}
+
+/// A checked pair of source and request.
+#[derive(Debug)]
+struct Job<'a> {
+    source: &'a Image<'a>,
+    request: &'a Request,
+    region: Region,
+}
+
+impl<'a> Job<'a> {
+    fn new(source: &'a Image<'a>, request: &'a Request) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "sides are below 2^24")]
+        let (bottom, right) = (source.size.height as f32, source.size.width as f32);
+        let whole = Region { top: 0.0, left: 0.0, bottom, right };
+        let region = request.region.unwrap_or(whole);
+        let vertical = 0.0 <= region.top && region.top < region.bottom && region.bottom <= bottom;
+        let horizontal = 0.0 <= region.left && region.left < region.right && region.right <= right;
+        assert!(vertical && horizontal, "{region:?} is no part of {:?}", source.size);
+        Self { source, request, region }
+    }
+
+    fn row_edges(&self) -> [f32; 2] {
+        [self.region.left, self.region.right]
+    }
+
+    fn column_edges(&self) -> [f32; 2] {
+        [self.region.top, self.region.bottom]
+    }
+
+    fn resizes_rows(&self) -> bool {
+        changes(self.source.size.width, self.row_edges(), self.request.target.width)
+    }
+
+    fn resizes_columns(&self) -> bool {
+        changes(self.source.size.height, self.column_edges(), self.request.target.height)
+    }
+
+    fn vertical_first(&self) -> bool {
+        self.request.order.vertical_first(self.source.size, self.request.target)
+    }
+
+    fn row_key(&self) -> AxisKey {
+        let crop = self.request.crop;
+        AxisKey {
+            filter: self.request.filter,
+            input: self.source.size.width,
+            region: self.row_edges(),
+            output: self.request.target.width,
+            wanted: crop.left..crop.left + crop.width,
+            // One vector load covers 16 gray samples, or 4 pixels of more channels.
+            tap_multiple: if self.source.channels == 1 { 16 } else { 4 },
+        }
+    }
+
+    fn column_key(&self) -> AxisKey {
+        let crop = self.request.crop;
+        AxisKey {
+            filter: self.request.filter,
+            input: self.source.size.height,
+            region: self.column_edges(),
+            output: self.request.target.height,
+            wanted: crop.top..crop.top + crop.height,
+            tap_multiple: 2,
+        }
+    }
+}
+
+/// Whether an axis needs a pass: Pillow leaves it out only for a whole axis of equal length.
+fn changes(input: usize, [begin, end]: [f32; 2], output: usize) -> bool {
+    #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "sides are exact as f32")]
+    let whole = begin == 0.0 && end == output as f32;
+    input != output || !whole
+}
+
+/// The implementations of the two passes.
+#[derive(Debug)]
+enum Kernels {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(simd::Avx2),
+}
+
+impl Kernels {
+    fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = simd::Avx2::detect() {
+            return Self::Avx2(avx2);
+        }
+        Self::Portable
+    }
+
+    fn horizontal<const C: usize>(
+        &mut self,
+        axis: &Axis,
+        source: Plane<'_>,
+        target: &mut PlaneMut<'_>,
+    ) {
+        match self {
+            Self::Portable => portable::horizontal::<C>(axis, source, target),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(avx2) => avx2.horizontal::<C>(axis, source, target),
+        }
+    }
+
+    fn vertical(&self, axis: &Axis, source: Plane<'_>, target: &mut PlaneMut<'_>) {
+        match self {
+            Self::Portable => portable::vertical(axis, source, target),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(avx2) => avx2.vertical(axis, source, target),
+        }
+    }
+}
