@@ -1,0 +1,113 @@
+//! What each command does: one call into the library, and its result to the right stream.
+
+use std::io::{self, Write as _};
+
+use clap::CommandFactory as _;
+use linnaeus::{
+    config::Config,
+    error::{Exit, RunError},
+    interrupt::{self, Stop},
+    job::Job,
+    run::Run,
+    runtime::{self, Description, RuntimeRequest, install},
+};
+
+use crate::cli::{Cli, Command, Installable, Options, RuntimeAction};
+
+/// Runs one command.
+pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
+    match cli.command {
+        Command::Run { job, options, inputs } => {
+            let base = Job::load(&job)?;
+            classify(base, *options, inputs)
+        }
+        Command::Classify { inputs, options } => classify(Job::default(), *options, inputs),
+        Command::Runtime { action: None, onnxruntime } => {
+            let request = RuntimeRequest { explicit: onnxruntime, gpu_wanted: true };
+            let located = runtime::locate(&request).map_err(|error| runtime_error(&error))?;
+            let runtime = located.load().map_err(|error| runtime_error(&error))?;
+            print(&Description::of_runtime(&runtime).to_string())
+        }
+        Command::Runtime { action: Some(RuntimeAction::Install { what }), .. } => install(what),
+        Command::Licenses => print(&licenses()),
+        Command::ExitCodes => {
+            let lines: Vec<_> = Exit::ALL.iter().map(ToString::to_string).collect();
+            print(&(lines.join("\n") + "\n"))
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "linnaeus", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+fn classify(
+    base: Job,
+    options: Options,
+    inputs: Vec<std::path::PathBuf>,
+) -> Result<Exit, RunError> {
+    let (dry_run, print_job) = (options.dry_run, options.print_job);
+    let job = base.overridden_by(options.into_job(inputs));
+    if print_job {
+        return print(&job.to_toml()?);
+    }
+    let config = Config::resolve(job)?;
+    let quiet = config.quiet;
+    if dry_run {
+        return print(&Run::prepare(config)?.describe()?);
+    }
+    // Before any thread is started: loading ONNX Runtime sets an environment variable.
+    let run = Run::prepare(config)?;
+    let stop = Stop::default();
+    let announce = |exit: Exit| {
+        // A terminal that hung up cannot be written to, and that is no reason to panic.
+        let _ = writeln!(
+            io::stderr(),
+            "stopping ({}): finishing what is in flight; once more to stop at once",
+            exit.meaning().split(';').next().unwrap_or_default()
+        );
+    };
+    interrupt::listen(&stop, announce)
+        .map_err(|error| RunError::Internal(format!("no signal handler: {error}")))?;
+    let summary = run.execute(&stop)?;
+    if !quiet || !summary.manifest.complete {
+        let _ = write!(io::stderr(), "{summary}");
+    }
+    Ok(summary.exit)
+}
+
+fn install(what: Installable) -> Result<Exit, RunError> {
+    let Installable::Cuda { dir, dry_run } = what;
+    let options = install::InstallOptions { dir, dry_run };
+    let mut progress = |line: &str| {
+        let _ = writeln!(io::stderr(), "{line}");
+    };
+    let installed =
+        install::cuda(&options, &mut progress).map_err(|error| runtime_error(&error))?;
+    print(&format!("{}\n", installed.folder.display()))
+}
+
+fn licenses() -> String {
+    let own = concat!("linnaeus ", env!("CARGO_PKG_VERSION"), "\n\n", include_str!("../LICENSE"));
+    match runtime::licenses() {
+        Some(onnxruntime) => {
+            format!("{own}\n\nONNX Runtime, carried in this executable\n\n{onnxruntime}")
+        }
+        None => own.to_owned(),
+    }
+}
+
+fn runtime_error(error: &dyn std::error::Error) -> RunError {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    RunError::Runtime(causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")))
+}
+
+/// Prints to standard output; the one place that does.
+fn print(text: &str) -> Result<Exit, RunError> {
+    let mut stdout = io::stdout().lock();
+    let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    printed
+        .map(|()| Exit::Complete)
+        .map_err(|source| RunError::Output { path: "standard output".into(), source })
+}

@@ -1,0 +1,259 @@
+//! A job, decided: every default is here, every contradiction among keys is found here.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    decode::Limits,
+    device::Device,
+    error::RunError,
+    job::{Format, Job},
+    recipe::RecipeSpec,
+    walk::{Globs, WalkOptions},
+};
+
+/// Pillow's hard limit, 2 · 89,478,485: with three bytes each, half a GiB.
+const MAX_PIXELS: u64 = 178_956_970;
+/// Encoded size of one image.
+const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Memory for images being decoded, on a machine that has much more.
+const DECODE_MEMORY: u64 = 2 << 30;
+/// Images per model call on a processor, where more gains nothing, and on a GPU, where it does.
+const BATCH_SIZE: (usize, usize) = (8, 64);
+/// Seconds between progress lines when stderr is no terminal.
+const PROGRESS_INTERVAL: u64 = 30;
+
+/// Where the rows go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A file, written beside itself and renamed when complete.
+    File(PathBuf),
+    /// Standard output, as rows come.
+    Stdout,
+}
+
+/// A decided run: nothing is optional that a default could settle.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folders and files.
+    pub inputs: Vec<PathBuf>,
+    /// What is looked at below them.
+    pub walk: WalkOptions,
+    /// The model file.
+    pub model: PathBuf,
+    /// The output to read, when the model has several.
+    pub model_output: Option<String>,
+    /// The label file.
+    pub labels: Option<PathBuf>,
+    /// What was said about preparing images.
+    pub recipe: RecipeSpec,
+    /// Where the model runs.
+    pub device: Device,
+    /// The ONNX Runtime library that was asked for.
+    pub onnxruntime: Option<PathBuf>,
+    /// Images per model call, unless the model fixes it; `None` leaves it to the device.
+    pub batch_size: Option<usize>,
+    /// Processor threads that decode and prepare, and that the model may use.
+    pub threads: usize,
+    /// Copies of the model; `None` leaves it to threads and model size.
+    pub sessions: Option<usize>,
+    /// Classes per image in the output; at most the model's classes are written.
+    pub top_k: usize,
+    /// Where the rows go.
+    pub target: Target,
+    /// How they look.
+    pub format: Format,
+    /// Where the manifest goes; nowhere for standard output, unless it was said.
+    pub manifest: Option<PathBuf>,
+    /// How many images may fail before the run stops.
+    pub max_errors: Option<u64>,
+    /// Bytes of one image file.
+    pub max_file_bytes: u64,
+    /// What is refused before decoding.
+    pub limits: Limits,
+    /// Bytes for all images being decoded.
+    pub decode_memory: u64,
+    /// Nothing on stderr but errors.
+    pub quiet: bool,
+    /// Between progress lines.
+    pub progress_interval: Duration,
+}
+
+impl Config {
+    /// Decides everything that can be decided without the model.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for a missing `inputs` or `model`, a bad pattern, or an output that would overwrite
+    /// the model or lies in no folder.
+    pub fn resolve(job: Job) -> Result<Self, RunError> {
+        let missing = |key: &str, example: &str| {
+            RunError::Usage(format!("`{key}` is missing\nhint: add {example}"))
+        };
+        let inputs = job.inputs.filter(|inputs| !inputs.is_empty());
+        let inputs = inputs.ok_or_else(|| {
+            missing("inputs", "`inputs = [\"photos\"]`, or paths after `classify`")
+        })?;
+        let model = job
+            .model
+            .ok_or_else(|| missing("model", "`model = \"model.onnx\"`, or `--model model.onnx`"))?;
+        let globs = |key: &str, patterns: Option<Vec<String>>| {
+            Globs::compile(key, &patterns.unwrap_or_default()).map_err(RunError::Usage)
+        };
+        let walk = WalkOptions {
+            include: globs("include", job.include)?,
+            exclude: globs("exclude", job.exclude)?,
+            hidden: job.hidden.unwrap_or(false),
+            follow_symlinks: job.follow_symlinks.unwrap_or(false),
+            every_file: job.every_file.unwrap_or(false),
+        };
+        let target = match job.output {
+            Some(path) if path.as_os_str() != "-" => Target::File(path),
+            _ => Target::Stdout,
+        };
+        let decode_memory = job.decode_memory.map_or_else(default_decode_memory, u64::from);
+        let config = Self {
+            walk,
+            format: job.format.unwrap_or_else(|| format_of(&target)),
+            manifest: job.manifest.or_else(|| manifest_beside(&target)),
+            target,
+            inputs,
+            model,
+            model_output: job.model_output,
+            labels: job.labels,
+            recipe: job.recipe,
+            device: job.device.unwrap_or_default(),
+            onnxruntime: job.onnxruntime,
+            batch_size: job.batch_size.map(usize::from),
+            threads: job.threads.map_or_else(available_threads, usize::from),
+            sessions: job.sessions.map(usize::from),
+            top_k: job.top_k.map_or(1, usize::from),
+            max_errors: job.max_errors,
+            max_file_bytes: job.max_file_bytes.map_or(MAX_FILE_BYTES, u64::from),
+            limits: Limits {
+                max_pixels: job.max_pixels.map_or(MAX_PIXELS, u64::from),
+                max_bytes: decode_memory,
+            },
+            decode_memory,
+            quiet: job.quiet.unwrap_or(false),
+            progress_interval: Duration::from_secs(
+                job.progress_interval.map_or(PROGRESS_INTERVAL, u64::from),
+            ),
+        };
+        config.check_paths().map(|()| config)
+    }
+
+    /// Images per model call when the model takes any number.
+    #[must_use]
+    pub fn batch_size_on(&self, gpu: bool) -> usize {
+        self.batch_size.unwrap_or(if gpu { BATCH_SIZE.1 } else { BATCH_SIZE.0 })
+    }
+
+    fn check_paths(&self) -> Result<(), RunError> {
+        let Target::File(output) = &self.target else { return Ok(()) };
+        let protected = [Some(&self.model), self.labels.as_ref()];
+        let written = [Some(output), self.manifest.as_ref()];
+        for written in written.into_iter().flatten() {
+            let clash = protected.into_iter().flatten().chain(&self.inputs);
+            if let Some(read) = clash.into_iter().find(|read| same_file(read, written)) {
+                return Err(RunError::Usage(format!(
+                    "{} would be overwritten, and the run reads it\nhint: choose another `output`",
+                    read.display()
+                )));
+            }
+        }
+        if self.manifest.as_ref() == Some(output) {
+            return Err(RunError::Usage("`output` and `manifest` are the same file".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Threads that the machine, or the container's quota, gives this process.
+fn available_threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A quarter of the memory that there is, and no more than [`DECODE_MEMORY`].
+fn default_decode_memory() -> u64 {
+    memory_limit().map_or(DECODE_MEMORY, |bytes| (bytes / 4).clamp(64 << 20, DECODE_MEMORY))
+}
+
+/// The smaller of the machine's memory and the container's limit, where Linux tells them.
+fn memory_limit() -> Option<u64> {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+    });
+    let container = read("/sys/fs/cgroup/memory.max")
+        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+        .and_then(|text| text.trim().parse::<u64>().ok());
+    machine.into_iter().chain(container).min()
+}
+
+fn format_of(target: &Target) -> Format {
+    match target {
+        Target::File(path) if path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson") => {
+            Format::Jsonl
+        }
+        _ => Format::Csv,
+    }
+}
+
+fn manifest_beside(target: &Target) -> Option<PathBuf> {
+    match target {
+        Target::File(path) => Some(path.with_extension("run.json")),
+        Target::Stdout => None,
+    }
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    let canonical = |path: &Path| -> io::Result<PathBuf> { fs::canonicalize(path) };
+    matches!((canonical(a), canonical(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> Job {
+        Job { inputs: Some(vec!["in".into()]), model: Some("m.onnx".into()), ..Job::default() }
+    }
+
+    #[test]
+    fn the_output_decides_format_and_manifest() {
+        let with =
+            |output: &str| Config::resolve(Job { output: Some(output.into()), ..job() }).unwrap();
+        let csv = with("out/a.csv");
+        assert_eq!((csv.format, csv.manifest), (Format::Csv, Some("out/a.run.json".into())));
+        assert_eq!(with("a.jsonl").format, Format::Jsonl);
+        let stdout = with("-");
+        assert_eq!((stdout.target, stdout.manifest), (Target::Stdout, None));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (job, key) in [
+            (Job { inputs: None, ..job() }, "`inputs`"),
+            (Job { inputs: Some(Vec::new()), ..job() }, "`inputs`"),
+            (Job { model: None, ..job() }, "`model`"),
+        ] {
+            let error = Config::resolve(job).unwrap_err();
+            assert!(error.to_string().contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_model_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("m.onnx");
+        fs::write(&model, b"x").unwrap();
+        let job = Job { model: Some(model.clone()), output: Some(model), ..job() };
+        assert!(Config::resolve(job).unwrap_err().to_string().contains("overwritten"));
+    }
+}

@@ -1,0 +1,155 @@
+//! Tensors to scores. One engine owns one session and is used by one thread.
+
+use half::f16;
+use ort::{
+    session::Session,
+    value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef},
+};
+
+use crate::{error::RunError, preprocess::Sample, recipe::Recipe};
+
+/// What turns a batch into scores.
+pub trait Engine<T>: Send {
+    /// Scores the first `images` images of `tensor`, which holds whole images one after the other,
+    /// and leaves `images`×classes scores in `scores`, row-major.
+    ///
+    /// # Errors
+    ///
+    /// A message when the runtime fails or its answer is not `images`×classes.
+    fn score(&mut self, tensor: &[T], images: usize, scores: &mut Vec<f32>) -> Result<(), String>;
+}
+
+/// An engine on ONNX Runtime.
+pub struct OrtEngine {
+    session: Session,
+    output: String,
+    /// The three axes after the batch.
+    axes: [usize; 3],
+    /// Images per call when the graph fixes it; fewer are padded to it.
+    fixed_batch: Option<usize>,
+    /// What the first answer had; every other must have as many.
+    classes: Option<usize>,
+}
+
+impl OrtEngine {
+    /// Takes a session whose `output` is read.
+    #[must_use]
+    pub fn new(
+        session: Session,
+        recipe: &Recipe,
+        fixed_batch: Option<usize>,
+        output: &str,
+    ) -> Self {
+        let axes = recipe.layout.axes(recipe.channels.count(), recipe.size);
+        Self { session, output: output.to_owned(), axes, fixed_batch, classes: None }
+    }
+
+    /// Runs `images` blank images and returns the number of classes that the model answers: what
+    /// the graph says of its shapes is not always true.
+    ///
+    /// # Errors
+    ///
+    /// `Model` when the model cannot run such a batch, or its answer is not `images`×classes.
+    pub fn probe<T>(&mut self, images: usize) -> Result<usize, RunError>
+    where
+        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
+    {
+        let batch = self.fixed_batch.unwrap_or(images);
+        let tensor = vec![T::default(); batch * self.axes.iter().product::<usize>()];
+        let mut scores = Vec::new();
+        let outcome = self.run(&tensor, images, &mut scores);
+        self.classes = outcome.as_ref().ok().copied();
+        outcome.map_err(|reason| {
+            RunError::Model(format!(
+                "the model does not run on a batch of {images} blank images: {reason}\nhint: it \
+                 may have been exported for another batch size or image size; try `batch-size = 1`"
+            ))
+        })
+    }
+
+    /// The session, for another engine.
+    #[must_use]
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
+    fn run<T>(
+        &mut self,
+        tensor: &[T],
+        images: usize,
+        scores: &mut Vec<f32>,
+    ) -> Result<usize, String>
+    where
+        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
+    {
+        let image_len: usize = self.axes.iter().product();
+        let batch = self.fixed_batch.unwrap_or(images);
+        assert!(images <= batch && tensor.len() >= batch * image_len, "a batch of whole images");
+        let shape = [batch, self.axes[0], self.axes[1], self.axes[2]];
+        let input = TensorRef::from_array_view((shape, &tensor[..batch * image_len]))
+            .map_err(|error| error.to_string())?;
+        let outputs = self.session.run(ort::inputs![input]).map_err(|error| error.to_string())?;
+        let output = outputs.get(&self.output).ok_or("its output is missing from its answer")?;
+        let dims = read_scores(output, scores)?;
+        let classes = scores.len().checked_div(batch).unwrap_or(0);
+        // N×C, with any further dimension being 1; a single image may come without N.
+        let rows = dims.first() == Some(&(batch as i64));
+        let single = batch == 1 && dims.len() == 1;
+        let long = dims.iter().skip(1).filter(|&&dim| dim != 1).count();
+        if classes == 0 || !(single || (rows && long <= 1 && dims.len() > 1)) {
+            let dims: Vec<_> = dims.iter().map(i64::to_string).collect();
+            return Err(format!(
+                "its output `{}` is {}, and a classifier's is {batch}×classes",
+                self.output,
+                dims.join("×")
+            ));
+        }
+        scores.truncate(images * classes);
+        Ok(classes)
+    }
+}
+
+impl<T> Engine<T> for OrtEngine
+where
+    T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
+{
+    fn score(&mut self, tensor: &[T], images: usize, scores: &mut Vec<f32>) -> Result<(), String> {
+        let classes = self.run(tensor, images, scores)?;
+        let first = *self.classes.get_or_insert(classes);
+        if classes == first {
+            return Ok(());
+        }
+        Err(format!("it answered {classes} classes, after {first} at first"))
+    }
+}
+
+/// Copies an output of any float type into `scores` and returns its dimensions.
+fn read_scores(output: &DynValue, scores: &mut Vec<f32>) -> Result<Vec<i64>, String> {
+    scores.clear();
+    let message = |error: ort::Error| error.to_string();
+    let dims = match output.dtype().tensor_type() {
+        Some(TensorElementType::Float32) => {
+            let (dims, values) = output.try_extract_tensor::<f32>().map_err(message)?;
+            scores.extend_from_slice(values);
+            dims
+        }
+        Some(TensorElementType::Float16) => {
+            let (dims, values) = output.try_extract_tensor::<f16>().map_err(message)?;
+            scores.extend(values.iter().map(|value| value.to_f32()));
+            dims
+        }
+        Some(TensorElementType::Float64) => {
+            let (dims, values) = output.try_extract_tensor::<f64>().map_err(message)?;
+            #[expect(clippy::cast_possible_truncation, reason = "scores are ranked as f32")]
+            scores.extend(values.iter().map(|&value| value as f32));
+            dims
+        }
+        Some(TensorElementType::Uint8) => {
+            let (dims, values) = output.try_extract_tensor::<u8>().map_err(message)?;
+            scores.extend(values.iter().map(|&value| f32::from(value)));
+            dims
+        }
+        other => return Err(format!("its output is {other:?}, not a tensor of scores")),
+    };
+    Ok(dims.iter().copied().collect())
+}

@@ -1,0 +1,143 @@
+//! Ctrl-C and its relatives: the first asks the run to drain, a second ends the program at once.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use crate::error::Exit;
+
+/// Whether, and by which signal, the run was asked to stop. Cheap to copy and to look at.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicU8>);
+
+impl Stop {
+    /// The status to end with, once a stop was asked for.
+    #[must_use]
+    pub fn requested(&self) -> Option<Exit> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(Exit::HungUp),
+            2 => Some(Exit::Interrupted),
+            _ => Some(Exit::Terminated),
+        }
+    }
+
+    /// Asks for a stop, as a signal with this exit status would; returns whether it was the first.
+    #[must_use]
+    pub fn request(&self, status: Exit) -> bool {
+        let code = match status {
+            Exit::HungUp => 1,
+            Exit::Interrupted => 2,
+            _ => 3,
+        };
+        self.0.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// Listens for SIGINT, SIGTERM and SIGHUP as long as the process lives; `first` hears of the first
+/// one, and a second one ends the process.
+///
+/// # Errors
+///
+/// When the operating system refuses a handler.
+pub fn listen(stop: &Stop, first: fn(Exit)) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let stop = stop.clone();
+    let signals = {
+        let _guard = runtime.enter();
+        Signals::new()?
+    };
+    // It has to outlive every scope: a second signal must end a program that hangs.
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async move {
+            let mut signals = signals;
+            loop {
+                let status = signals.next().await;
+                if !stop.request(status) {
+                    #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
+                    std::process::exit(i32::from(status.code()));
+                }
+                first(status);
+            }
+        });
+    })?;
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    /// Absent when the process was started to survive a hang-up (`nohup`).
+    hang_up: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) },
+        })
+    }
+
+    async fn next(&mut self) -> Exit {
+        tokio::select! {
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+            () = received(self.hang_up.as_mut()) => Exit::HungUp,
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn received(signal: Option<&mut tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether SIGHUP, signal 1, was ignored when the process began; Linux tells it in `SigIgn`, a
+/// mask whose lowest bit is signal 1 (proc(5)).
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn next(&mut self) -> Exit {
+        self.0.recv().await;
+        Exit::Interrupted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_request_decides_the_status() {
+        let stop = Stop::default();
+        assert_eq!(stop.requested(), None);
+        assert!(stop.request(Exit::Terminated));
+        assert!(!stop.request(Exit::Interrupted));
+        assert_eq!(stop.requested(), Some(Exit::Terminated));
+    }
+}

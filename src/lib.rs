@@ -1,0 +1,88 @@
+//! Classifies whole folders of images with an ONNX model: every image becomes one row.
+//!
+//! The modules below are in the order in which a run uses them: first what everything is said in,
+//! then what was asked for, then the way of one image from its folder to its row, and last the
+//! run as a whole. A module uses only those above it.
+//!
+//! ```no_run
+//! use linnaeus::{config::Config, interrupt::Stop, job::Job, run::Run};
+//!
+//! # fn main() -> Result<(), linnaeus::error::RunError> {
+//! let job = Job::load("jobs/digits.toml".as_ref())?;
+//! let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default())?;
+//! print!("{summary}");
+//! # Ok(())
+//! # }
+//! ```
+
+/// Sizes and rectangles, height before width.
+pub mod geometry;
+
+/// What can go wrong with an image, and with a run; exit statuses.
+pub mod error;
+
+/// What happens to an image between file and model, as one value.
+pub mod recipe;
+
+/// The device asked for.
+pub mod device;
+
+/// The job file and the flags, as written.
+pub mod job;
+
+/// Which files are images.
+pub mod format;
+
+/// One file, and how it is opened and read.
+pub mod source;
+
+/// Folders to sources, in a stable order.
+pub mod walk;
+
+/// File bytes to pixels.
+pub mod decode;
+
+/// A job, decided.
+pub mod config;
+
+/// Resampling, bit for bit as the libraries that models were trained with.
+pub mod resample;
+
+/// Pixels to one image of the model's input tensor.
+pub mod preprocess;
+
+/// Names of the classes.
+pub mod labels;
+
+/// Scores to the most probable classes.
+pub mod rank;
+
+/// Rows to a file that appears whole or not at all.
+pub mod output;
+
+/// ONNX Runtime: where it comes from, and loading it.
+pub mod runtime;
+
+/// A model file, opened.
+pub mod model;
+
+/// Tensors to scores.
+pub mod engine;
+
+/// The record of a run.
+pub mod manifest;
+
+/// What each stage costs.
+pub mod timing;
+
+/// What a person sees meanwhile.
+pub mod progress;
+
+/// Ctrl-C and its relatives.
+pub mod interrupt;
+
+/// Sources to scored batches, in order, on many threads.
+pub mod pipeline;
+
+/// A whole run.
+pub mod run;

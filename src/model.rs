@@ -1,0 +1,483 @@
+//! A model file, opened: what it wants, what it answers, and where it runs. Together with
+//! [`crate::engine`] the only user of `ort`'s sessions.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use ort::{
+    ep::{CUDA, cuda::ConvAlgorithmSearch},
+    logging::LogLevel,
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
+    value::{TensorElementType, ValueType},
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    device::Device,
+    error::RunError,
+    output::hexadecimal,
+    recipe::{Element, InputSpec, shape_text},
+    runtime::Runtime,
+};
+
+/// A model file as it was found, before ONNX Runtime sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal. External data files are not part of it.
+    pub sha256: String,
+}
+
+impl ModelFile {
+    /// Hashes a model file, and refuses what is no model at the first look.
+    ///
+    /// # Errors
+    ///
+    /// `Model` for a file that cannot be read, is empty, is a Git LFS pointer or a web page.
+    pub fn open(path: &Path) -> Result<Self, RunError> {
+        let fail = |reason: &str| {
+            RunError::Model(format!("cannot use the model {}: {reason}", path.display()))
+        };
+        if path.is_dir() {
+            return Err(fail("it is a folder\nhint: give the .onnx file inside it"));
+        }
+        let mut head = Vec::new();
+        let mut hash = Sha256::new();
+        let hashed = File::open(path).and_then(|mut file| {
+            file.by_ref().take(512).read_to_end(&mut head)?;
+            hash.update(&head);
+            hash_rest(&mut file, &mut hash).map(|rest| head.len() as u64 + rest)
+        });
+        let bytes = hashed.map_err(|error| fail(&error.to_string()))?;
+        let text = head.trim_ascii_start();
+        if text.starts_with(b"version https://git-lfs") {
+            return Err(fail(
+                "it is a Git LFS pointer, a few lines of text that stand for the model\n\
+                 hint: run `git lfs pull` in its repository",
+            ));
+        }
+        if text.starts_with(b"<!DOCTYPE") || text.starts_with(b"<html") {
+            return Err(fail(
+                "it is a web page\nhint: download the file itself, not the page about it",
+            ));
+        }
+        if bytes == 0 {
+            return Err(fail("it is empty"));
+        }
+        Ok(Self { path: path.to_owned(), bytes, sha256: hexadecimal(&hash.finalize()) })
+    }
+}
+
+fn hash_rest(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
+    let mut chunk = vec![0; 1 << 20];
+    let mut total = 0;
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(total),
+            Ok(count) => {
+                hash.update(&chunk[..count]);
+                total += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The execution provider that a session was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provider {
+    /// ONNX Runtime's own kernels for processors.
+    Cpu,
+    /// CUDA on the GPU of this number.
+    Cuda(u32),
+}
+
+impl Provider {
+    /// ONNX Runtime's name for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cpu => "CPUExecutionProvider",
+            Self::Cuda(_) => "CUDAExecutionProvider",
+        }
+    }
+
+    /// Whether it is a GPU.
+    #[must_use]
+    pub fn is_gpu(&self) -> bool {
+        matches!(self, Self::Cuda(_))
+    }
+}
+
+/// One output of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutputSpec {
+    /// The graph's name for it.
+    pub name: String,
+    /// Dimensions; `None` is dynamic.
+    pub dims: Vec<Option<usize>>,
+    /// ONNX's name of the element type.
+    pub element: String,
+}
+
+impl OutputSpec {
+    /// The number of classes when this output can be N×classes, with further dimensions of 1;
+    /// `Some(None)` when the graph leaves the number open.
+    #[must_use]
+    pub fn classes(&self) -> Option<Option<usize>> {
+        let float = matches!(self.element.as_str(), "f32" | "f16" | "f64" | "u8");
+        let long: Vec<_> = self.dims.iter().skip(1).filter(|dim| **dim != Some(1)).collect();
+        match (float, self.dims.len(), &long[..]) {
+            (true, 2.., []) => Some(Some(1)),
+            (true, 1, []) => Some(self.dims[0]),
+            (true, _, [classes]) => Some(**classes),
+            _ => None,
+        }
+    }
+}
+
+/// A loaded model.
+pub struct Model {
+    /// The file.
+    pub file: ModelFile,
+    /// The image input.
+    pub input: InputSpec,
+    /// Every output.
+    pub outputs: Vec<OutputSpec>,
+    /// Where it runs.
+    pub provider: Provider,
+    /// Why there, when `auto` decided it.
+    pub because: Option<String>,
+    session: Session,
+    runtime: Runtime,
+    intra_threads: usize,
+}
+
+impl Model {
+    /// Loads a model on `device`, each session with `intra_threads` threads.
+    ///
+    /// # Errors
+    ///
+    /// `Runtime` when `device` is a GPU that cannot be used; `Model` when ONNX Runtime refuses the
+    /// file, or its inputs are not one image.
+    pub fn load(
+        file: ModelFile,
+        runtime: &Runtime,
+        device: Device,
+        intra_threads: usize,
+    ) -> Result<Self, RunError> {
+        let (session, provider, because) = match device {
+            Device::Cpu => {
+                (open(&file, runtime, &Provider::Cpu, intra_threads)?, Provider::Cpu, None)
+            }
+            Device::Cuda(index) => {
+                let provider = Provider::Cuda(index);
+                runtime.preload_cuda().map_err(|error| no_gpu(device, &error))?;
+                let session = open(&file, runtime, &provider, intra_threads)?;
+                (session, provider, None)
+            }
+            Device::Auto => open_auto(&file, runtime, intra_threads)?,
+        };
+        let input = image_input(&file, &session)?;
+        let outputs = session.outputs().iter().map(output_spec).collect();
+        let runtime = runtime.clone();
+        Ok(Self { file, input, outputs, provider, because, session, runtime, intra_threads })
+    }
+
+    /// Picks the output to read: the one named `wanted`, else the only one that can be
+    /// N×classes, else the only one of those with as many classes as there are `labels`.
+    ///
+    /// # Errors
+    ///
+    /// `Model`, listing the outputs, when none or several remain.
+    pub fn choose_output(
+        &self,
+        wanted: Option<&str>,
+        labels: Option<usize>,
+    ) -> Result<&OutputSpec, RunError> {
+        let fail = |reason: &str, hint: &str| {
+            let list: Vec<_> = self.outputs.iter().map(output_text).collect();
+            RunError::Model(format!(
+                "the model {} {reason}; its outputs are {}\nhint: {hint}",
+                self.file.path.display(),
+                list.join(", ")
+            ))
+        };
+        if let Some(wanted) = wanted {
+            let found = self.outputs.iter().find(|output| output.name == wanted);
+            return match found {
+                Some(output) if output.classes().is_some() => Ok(output),
+                Some(_) => Err(fail(
+                    &format!("has no N×classes in its output `{wanted}`"),
+                    "choose another `model-output`",
+                )),
+                None => Err(fail(
+                    &format!("has no output named `{wanted}`"),
+                    "choose one of these as `model-output`",
+                )),
+            };
+        }
+        let candidates: Vec<_> = self.outputs.iter().filter(|o| o.classes().is_some()).collect();
+        let fits = |o: &&OutputSpec| labels.is_some() && o.classes().flatten() == labels;
+        let fitting: Vec<_> = candidates.iter().copied().filter(fits).collect();
+        match (&candidates[..], &fitting[..]) {
+            ([], _) => Err(fail(
+                "is no image classifier: none of its outputs is N×classes",
+                "linnaeus classifies; for detection or segmentation use another tool",
+            )),
+            ([only], _) | (_, [only]) => Ok(only),
+            _ => Err(fail(
+                "has several outputs that could be scores",
+                "say which with `model-output`",
+            )),
+        }
+    }
+
+    /// The model's first session, and how to make more of them.
+    #[must_use]
+    pub fn into_sessions(self) -> Sessions {
+        let Self { file, provider, session, runtime, intra_threads, .. } = self;
+        Sessions { first: Some(session), file, provider, runtime, intra_threads }
+    }
+}
+
+/// Makes sessions of one model, all alike.
+pub struct Sessions {
+    first: Option<Session>,
+    file: ModelFile,
+    provider: Provider,
+    runtime: Runtime,
+    intra_threads: usize,
+}
+
+impl Sessions {
+    /// Another session.
+    ///
+    /// # Errors
+    ///
+    /// `Model` when ONNX Runtime refuses what it took before, for want of memory for instance.
+    pub fn session(&mut self) -> Result<Session, RunError> {
+        match self.first.take() {
+            Some(session) => Ok(session),
+            None => open(&self.file, &self.runtime, &self.provider, self.intra_threads),
+        }
+    }
+
+    /// Takes back a session that was only tried.
+    pub fn give_back(&mut self, session: Session) {
+        self.first = Some(session);
+    }
+}
+
+fn open_auto(
+    file: &ModelFile,
+    runtime: &Runtime,
+    intra_threads: usize,
+) -> Result<(Session, Provider, Option<String>), RunError> {
+    let gpu = Provider::Cuda(0);
+    let opened = match runtime.preload_cuda() {
+        Ok(()) => open(file, runtime, &gpu, intra_threads).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match opened {
+        Ok(session) => Ok((session, gpu, Some("a GPU is usable".to_owned()))),
+        Err(reason) => {
+            let session = open(file, runtime, &Provider::Cpu, intra_threads)?;
+            Ok((session, Provider::Cpu, Some(reason)))
+        }
+    }
+}
+
+fn no_gpu(device: Device, error: &dyn std::error::Error) -> RunError {
+    let mut text = format!("`device = \"{device}\"` cannot be used: {error}");
+    if let Some(cause) = error.source() {
+        text = format!("{text} ({cause})");
+    }
+    RunError::Runtime(text)
+}
+
+fn open(
+    file: &ModelFile,
+    runtime: &Runtime,
+    provider: &Provider,
+    intra_threads: usize,
+) -> Result<Session, RunError> {
+    let configure = || -> ort::Result<SessionBuilder> {
+        let mut builder = Session::builder(runtime.environment())?
+            // Warnings of ONNX Runtime go to stderr past the progress display.
+            .with_log_level(LogLevel::Error)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(intra_threads)?
+            .with_inter_threads(1)?
+            // A spinning thread takes the processor from the threads that decode.
+            .with_intra_op_spinning(false)?
+            .with_inter_op_spinning(false)?;
+        if let Provider::Cuda(index) = provider {
+            let cuda = CUDA::default()
+                .with_device_id(i32::try_from(*index).unwrap_or(i32::MAX))
+                // Exhaustive search times every algorithm again for each new batch shape.
+                .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+                // TF32 changes answers in the third digit; being faster is for the user to ask.
+                .with_tf32(false);
+            builder = builder.with_execution_providers([cuda.build().error_on_failure()])?;
+        }
+        Ok(builder)
+    };
+    let fail = |error: &dyn std::error::Error| {
+        let place = match provider {
+            Provider::Cpu => String::new(),
+            Provider::Cuda(index) => format!(" on cuda:{index}"),
+        };
+        let reason = error.to_string();
+        RunError::Model(format!(
+            "ONNX Runtime {} cannot load the model {}{place}: {reason}\nhint: {}",
+            runtime.version(),
+            file.path.display(),
+            load_hint(&reason)
+        ))
+    };
+    let mut builder = configure().map_err(|error| fail(&error))?;
+    builder.commit_from_file(&file.path).map_err(|error| fail(&error))
+}
+
+fn load_hint(reason: &str) -> &'static str {
+    let reason = reason.to_ascii_lowercase();
+    if reason.contains("external") || reason.contains("no such file") {
+        "its weights are in a second file, which has to lie in the same folder under the name \
+         that the model uses"
+    } else if reason.contains("protobuf") {
+        "the file is damaged or no ONNX model; compare its size or checksum with the original"
+    } else if reason.contains("is not a registered function/op") || reason.contains("opset") {
+        "it uses operators that this ONNX Runtime does not have; export it with a lower opset, or \
+         give a newer library with `onnxruntime`"
+    } else {
+        "check the file with the tool that made it"
+    }
+}
+
+/// The one input that is an image.
+fn image_input(file: &ModelFile, session: &Session) -> Result<InputSpec, RunError> {
+    let fail = |reason: String, hint: &str| {
+        let path = file.path.display();
+        RunError::Model(format!("the model {path} {reason}\nhint: {hint}"))
+    };
+    let [input] = session.inputs() else {
+        let names: Vec<_> = session.inputs().iter().map(|i| format!("`{}`", i.name())).collect();
+        return Err(fail(
+            format!("has {} inputs ({}), and an image is only one", names.len(), names.join(", ")),
+            "linnaeus runs models with one image input; export the model without the others",
+        ));
+    };
+    let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
+        return Err(fail(
+            format!("has an input `{}` that is no tensor", input.name()),
+            "linnaeus runs models with one image input",
+        ));
+    };
+    let element = match ty {
+        TensorElementType::Float32 => Element::F32,
+        TensorElementType::Float16 => Element::F16,
+        TensorElementType::Uint8 => Element::U8,
+        other => {
+            return Err(fail(
+                format!("has an input `{}` of type {other}", input.name()),
+                "linnaeus feeds f32, f16 and u8; export the model with one of these",
+            ));
+        }
+    };
+    let dim = |&dim: &i64| usize::try_from(dim).ok().filter(|&dim| dim > 0);
+    let dims: Vec<_> = shape.iter().map(dim).collect();
+    let [batch, a, b, c] = dims[..] else {
+        return Err(fail(
+            format!("has an input `{}` of {} dimensions", input.name(), dims.len()),
+            "an image input has four: batch, and channels, height and width in either layout",
+        ));
+    };
+    Ok(InputSpec { name: input.name().to_owned(), element, batch, dims: [a, b, c] })
+}
+
+fn output_spec(outlet: &ort::value::Outlet) -> OutputSpec {
+    let (dims, element) = match outlet.dtype() {
+        ValueType::Tensor { ty, shape, .. } => (
+            shape.iter().map(|&dim| usize::try_from(dim).ok().filter(|&dim| dim > 0)).collect(),
+            ty.to_string(),
+        ),
+        other => (Vec::new(), other.to_string()),
+    };
+    OutputSpec { name: outlet.name().to_owned(), dims, element }
+}
+
+/// An output as text, such as `` `logits` f32 N×1000 ``.
+#[must_use]
+pub fn output_text(output: &OutputSpec) -> String {
+    let dim = |(at, dim): (usize, &Option<usize>)| match dim {
+        Some(dim) => dim.to_string(),
+        None if at == 0 => "N".to_owned(),
+        None => "?".to_owned(),
+    };
+    let dims: Vec<_> = output.dims.iter().enumerate().map(dim).collect();
+    format!("`{}` {} {}", output.name, output.element, dims.join("×"))
+}
+
+/// The input as text, such as `` `x` f32 N×3×224×224 ``.
+#[must_use]
+pub fn input_text(input: &InputSpec) -> String {
+    let element = match input.element {
+        Element::U8 => "u8",
+        Element::F16 => "f16",
+        Element::F32 => "f32",
+    };
+    format!("`{}` {element} {}", input.name, shape_text(input))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(dims: &[usize], element: &str) -> OutputSpec {
+        let dims = dims.iter().map(|&dim| (dim > 0).then_some(dim)).collect();
+        OutputSpec { name: "y".into(), dims, element: element.into() }
+    }
+
+    #[test]
+    fn only_n_by_classes_is_a_classifiers_output() {
+        for (dims, element, expected) in [
+            (&[0, 1000][..], "f32", Some(Some(1000))),
+            (&[1, 1000, 1, 1], "f16", Some(Some(1000))),
+            (&[0, 1], "f32", Some(Some(1))),
+            (&[1, 0], "f32", Some(None)),
+            (&[0, 20, 6], "f32", None),
+            (&[0, 1000], "i64", None),
+            (&[10], "f32", Some(Some(10))),
+        ] {
+            assert_eq!(output(dims, element).classes(), expected, "{dims:?} {element}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused_by_its_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.onnx");
+        for (bytes, word) in [
+            (&b"version https://git-lfs.github.com/spec/v1\n"[..], "git lfs pull"),
+            (b"\n<!DOCTYPE html>", "web page"),
+            (b"", "empty"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let message = ModelFile::open(&path).unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+        }
+        assert!(ModelFile::open(folder.path()).unwrap_err().to_string().contains("folder"));
+    }
+}

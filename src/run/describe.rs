@@ -1,0 +1,130 @@
+//! What a run would do, and does, in words.
+
+use std::fmt::Write as _;
+
+use super::{Run, Topology};
+use crate::{
+    config::Target,
+    error::RunError,
+    job::Format,
+    model::{self, Provider},
+    progress::Counts,
+    recipe::Recipe,
+    walk::{Met, Skip},
+};
+
+impl Run {
+    /// One line: the model and where it runs.
+    pub(super) fn headline(&self) -> String {
+        let mut text = format!("{} on {}", self.file.path.display(), self.place());
+        if let Some(because) = &self.because {
+            let _ = write!(text, " (`device = \"auto\"`: {because})");
+        }
+        text
+    }
+
+    fn place(&self) -> String {
+        match self.provider {
+            Provider::Cpu => "the processor".to_owned(),
+            Provider::Cuda(index) => format!("GPU {index} (CUDA)"),
+        }
+    }
+
+    /// What the run would do, for a person: inputs and their count, model, preparation, labels,
+    /// device, output.
+    ///
+    /// # Errors
+    ///
+    /// `Input` when a root cannot be listed.
+    pub fn describe(&self) -> Result<String, RunError> {
+        let Self { config, file, input, output, classes, labels, runtime, topology, .. } = self;
+        let Topology { sessions, intra_threads, batch_size } = topology;
+        let roots: Vec<_> = config.inputs.iter().map(|path| path.display().to_string()).collect();
+        let target = match &config.target {
+            Target::File(path) => path.display().to_string(),
+            Target::Stdout => "standard output".to_owned(),
+        };
+        let format = match config.format {
+            Format::Csv => "CSV",
+            Format::Jsonl => "JSON lines",
+        };
+        let lines = [
+            ("inputs", format!("{}: {}", roots.join(", "), count_text(&self.count()?))),
+            ("model", file.path.display().to_string()),
+            ("", format!("SHA-256 {}", file.sha256)),
+            ("takes", model::input_text(input)),
+            ("answers", format!("{}, {classes} classes", model::output_text(output))),
+            ("recipe", recipe_text(&self.recipe)),
+            (
+                "labels",
+                labels
+                    .as_ref()
+                    .map_or("none; the label column stays empty".to_owned(), |(_, record)| {
+                        record.path.display().to_string()
+                    }),
+            ),
+            ("device", format!("{} ({})", self.place(), self.provider.name())),
+            ("", self.because.clone().unwrap_or_default()),
+            ("runtime", format!("ONNX Runtime {}, {}", runtime.version(), runtime.origin())),
+            (
+                "threads",
+                format!(
+                    "{} to decode; {sessions} x {intra_threads} for the model; batches of {batch_size}",
+                    config.threads
+                ),
+            ),
+            ("output", format!("{target} ({format}, top {})", config.top_k.min(*classes))),
+            (
+                "manifest",
+                config
+                    .manifest
+                    .as_ref()
+                    .map_or("none".to_owned(), |path| path.display().to_string()),
+            ),
+        ];
+        let mut text = String::new();
+        for (key, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
+            let _ = writeln!(text, "{key:<9} {value}");
+        }
+        Ok(text)
+    }
+
+    fn count(&self) -> Result<Counts, RunError> {
+        let mut counts = Counts::default();
+        for met in self.walk()? {
+            match met? {
+                Met::Candidate(_) => counts.ok += 1,
+                Met::Failed(_, error) => *counts.failed.entry(error.code()).or_default() += 1,
+                Met::Skipped(reason) => counts.skipped[reason as usize] += 1,
+            }
+        }
+        Ok(counts)
+    }
+}
+
+fn count_text(counts: &Counts) -> String {
+    let mut parts = vec![format!("{} images", counts.ok)];
+    parts.extend(counts.failed.iter().map(|(code, count)| format!("{count} {code}")));
+    let skipped = Skip::ALL.iter().zip(counts.skipped).filter(|(_, count)| *count > 0);
+    parts.extend(skipped.map(|(reason, count)| format!("{count} skipped ({})", reason.word())));
+    parts.join(", ")
+}
+
+/// A recipe as one line, in the order in which it is applied.
+pub(super) fn recipe_text(recipe: &Recipe) -> String {
+    let Recipe { size, resize, interpolation, kernel, crop, scale, mean, std, .. } = recipe;
+    let activation =
+        recipe.activation.map_or("activation detected".to_owned(), |a| format!("activation {a}"));
+    let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
+    format!(
+        "exif {}, alpha {}, 16-bit {}, resize {resize} ({interpolation}, {kernel}), crop {crop}, \
+         size {size}, scale {scale}, mean {}, std {}, {} {}, {activation}",
+        recipe.exif,
+        recipe.alpha,
+        recipe.deep,
+        list(mean),
+        list(std),
+        recipe.channels,
+        recipe.layout,
+    )
+}

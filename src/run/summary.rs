@@ -1,0 +1,236 @@
+//! What came of a run: for the manifest, and for a person.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use super::{Run, recorder::Recorded};
+use crate::{
+    error::{Exit, RunError},
+    manifest::{
+        ExitRecord, Manifest, ModelRecord, OutputRecord, RuntimeRecord, SCHEMA, StageRecord,
+    },
+    output,
+    progress::Counts,
+    timing::{Stage, Timing},
+    walk::Skip,
+};
+
+/// What a run cost.
+pub(super) struct Spent {
+    pub(super) started: SystemTime,
+    pub(super) elapsed: Duration,
+    pub(super) process_cpu: Duration,
+    pub(super) timing: Timing,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The exit status to end with.
+    pub exit: Exit,
+    /// Images by status, and what was skipped.
+    pub counts: Counts,
+    /// The record of the run.
+    pub manifest: Manifest,
+    /// The first failed images, as `path: message`.
+    pub examples: Vec<String>,
+}
+
+impl Summary {
+    pub(super) fn new(run: &Run, recorded: Recorded, spent: &Spent) -> Self {
+        let Recorded { written, counts, activation, examples, exit } = recorded;
+        let stage = |stage: Stage| StageRecord {
+            cpu_seconds: seconds(spent.timing.cpu(stage)),
+            wall_seconds: seconds(spent.timing.wall(stage)),
+        };
+        let failed = counts.failed.iter().map(|(&code, &count)| (code, count));
+        let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
+        let elapsed = spent.elapsed.as_secs_f64();
+        let manifest = Manifest {
+            schema: SCHEMA,
+            linnaeus: env!("CARGO_PKG_VERSION"),
+            complete: matches!(exit, Exit::Complete | Exit::SomeFailed | Exit::Empty),
+            exit: ExitRecord { code: exit.code(), meaning: exit.meaning() },
+            started: time(spent.started),
+            ended: time(SystemTime::now()),
+            seconds: seconds(spent.elapsed),
+            inputs: run.config.inputs.iter().map(|path| path.display().to_string()).collect(),
+            output: OutputRecord {
+                path: written.path.map_or("-".to_owned(), |path| path.display().to_string()),
+                rows: written.rows,
+                bytes: written.bytes,
+                sha256: written.sha256,
+            },
+            model: ModelRecord {
+                file: run.file.clone(),
+                input: run.input.clone(),
+                output: run.output.name.clone(),
+                classes: run.classes,
+            },
+            recipe: run.recipe.clone(),
+            activation,
+            labels: run.labels.as_ref().map(|(_, record)| record.clone()),
+            runtime: runtime_record(run),
+            counts: std::iter::once(("ok", counts.ok)).chain(failed).collect(),
+            skipped: skipped(&counts),
+            images_per_second: round(counts.rows() as f64 / elapsed.max(1e-9)),
+            stages: Stage::ALL.map(|s| (s.word(), stage(s))).into_iter().collect(),
+            process_cpu_seconds: seconds(spent.process_cpu),
+            bottleneck: bottleneck(run, spent),
+        };
+        Self { exit, counts, manifest, examples }
+    }
+
+    /// Writes the manifest, so that it appears whole or not at all. Of a run that ended early it
+    /// is beside the partial output.
+    ///
+    /// # Errors
+    ///
+    /// `Output` when it cannot be written.
+    pub(super) fn write_manifest(&self, path: Option<&Path>) -> Result<(), RunError> {
+        let Some(path) = path else { return Ok(()) };
+        let mut bytes = serde_json::to_vec_pretty(&self.manifest)
+            .map_err(|error| RunError::Internal(error.to_string()))?;
+        bytes.push(b'\n');
+        if self.manifest.complete {
+            output::write_atomically(path, &bytes)
+        } else {
+            output::write_atomically(&path.with_extension("partial.json"), &bytes)
+        }
+    }
+}
+
+fn runtime_record(run: &Run) -> RuntimeRecord {
+    RuntimeRecord {
+        version: run.runtime.version().to_owned(),
+        library: run.runtime.path().to_owned(),
+        sha256: run.runtime.sha256().to_owned(),
+        origin: run.runtime.origin().to_string(),
+        device: run.config.device.to_string(),
+        provider: run.provider.name(),
+        because: run.because.clone(),
+        sessions: run.topology.sessions,
+        threads_per_session: run.topology.intra_threads,
+        decode_threads: run.config.threads,
+        batch_size: run.topology.batch_size,
+    }
+}
+
+fn skipped(counts: &Counts) -> BTreeMap<&'static str, u64> {
+    Skip::ALL.iter().map(|reason| reason.word()).zip(counts.skipped).collect()
+}
+
+/// One sentence that says what limited the run, and what would help.
+fn bottleneck(run: &Run, spent: &Spent) -> String {
+    let Spent { elapsed, process_cpu, timing, .. } = spent;
+    let elapsed = elapsed.as_secs_f64().max(1e-9);
+    let starved = timing.starved().as_secs_f64() / (elapsed * run.topology.sessions as f64);
+    if run.provider.is_gpu() {
+        return if starved > 0.3 {
+            format!(
+                "The GPU waited {:.0} % of the time for images: reading and decoding them is the \
+                 limit, so more processor cores would help most.",
+                100.0 * starved
+            )
+        } else {
+            "The GPU was the limit: a smaller model or a larger `batch-size` would help most."
+                .to_owned()
+        };
+    }
+    let waited_for_files =
+        |stage| timing.wall(stage).saturating_sub(timing.cpu(stage)).as_secs_f64();
+    let busy = process_cpu.as_secs_f64() / (elapsed * run.config.threads as f64);
+    let reading = waited_for_files(Stage::Read) / (elapsed * run.config.threads as f64);
+    if busy < 0.7 && reading > 0.3 {
+        return format!(
+            "The processor was busy {:.0} % of the time: reading the files was the limit, so \
+             faster storage or more `threads` would help most.",
+            100.0 * busy
+        );
+    }
+    let total: f64 = Stage::ALL.iter().map(|&stage| timing.cpu(stage).as_secs_f64()).sum();
+    let by_cost = |a: &Stage, b: &Stage| timing.cpu(*a).cmp(&timing.cpu(*b));
+    let top = Stage::ALL.into_iter().max_by(by_cost).expect("there are stages");
+    let share = 100.0 * timing.cpu(top).as_secs_f64() / total.max(1e-9);
+    let advice = match top {
+        Stage::Inference => "a smaller or quantised model, or a GPU, would help most",
+        Stage::Decode => "smaller image files, or more processor cores, would help most",
+        Stage::Preprocess => "smaller images, or more processor cores, would help most",
+        Stage::Read => "faster storage would help most",
+        Stage::Walk => {
+            "fewer files that are no images, or `exclude` for their folders, would help most"
+        }
+        Stage::Write => "a smaller `top-k` would help most",
+    };
+    format!("{} took {share:.0} % of the processor's time: {advice}.", capitalised(top.word()))
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+fn seconds(time: Duration) -> f64 {
+    round(time.as_secs_f64())
+}
+
+/// Three decimals: milliseconds are what these figures are good for.
+fn round(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { counts, manifest, .. } = self;
+        writeln!(
+            f,
+            "{} images in {:.1} s, {:.1} images/s on {}",
+            counts.rows(),
+            manifest.seconds,
+            manifest.images_per_second,
+            manifest.runtime.provider
+        )?;
+        write!(f, "  ok {}", counts.ok)?;
+        for (code, count) in &counts.failed {
+            write!(f, ", {code} {count}")?;
+        }
+        for (reason, count) in Skip::ALL.iter().zip(counts.skipped).filter(|(_, n)| *n > 0) {
+            write!(f, "; {count} skipped ({})", reason.word())?;
+        }
+        writeln!(f)?;
+        for example in &self.examples {
+            writeln!(f, "  {example}")?;
+        }
+        if counts.errors() > self.examples.len() as u64 {
+            writeln!(
+                f,
+                "  … and {} more, each with its reason in the output",
+                counts.errors() - self.examples.len() as u64
+            )?;
+        }
+        write!(f, "  CPU seconds:")?;
+        for stage in Stage::ALL {
+            write!(f, " {} {:.2}", stage.word(), manifest.stages[stage.word()].cpu_seconds)?;
+        }
+        writeln!(f)?;
+        if counts.rows() > 0 {
+            writeln!(f, "  {}", manifest.bottleneck)?;
+        }
+        let output =
+            if manifest.output.path == "-" { "standard output" } else { &manifest.output.path };
+        if manifest.complete {
+            writeln!(f, "  {} rows in {output}", manifest.output.rows)
+        } else {
+            writeln!(
+                f,
+                "  NOT COMPLETE: {} rows in {output} ({})",
+                manifest.output.rows,
+                self.exit.meaning()
+            )
+        }
+    }
+}

@@ -1,0 +1,219 @@
+"""Writes the small models that the tests run, next to this file.
+
+    python tests/models/make_models.py
+
+Made with onnx 1.23.2 and numpy 2.4.6. The weights come from numpy's frozen `RandomState`, one seed
+a model, so the files are the same bytes every time. None of them has been trained: they only have
+to be classifiers in shape, and to depend on every pixel, so that a swapped axis or channel changes
+the scores.
+
+Shapes are height before width: 6×8 throughout, so that H and W cannot be confused, and 5 classes.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = Path(__file__).resolve().parent
+HEIGHT, WIDTH, CLASSES = 6, 8, 5
+NAN_ABOVE = 0.5
+
+
+class Graph:
+    """Collects nodes and weights; every method returns the name of the value that it adds."""
+
+    def __init__(self, seed, dtype=np.float32):
+        self.random = np.random.RandomState(seed)
+        self.dtype = dtype
+        self.nodes, self.weights = [], []
+
+    def node(self, op, *inputs, output=None, **attributes):
+        output = output or f"{op.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [output], output, **attributes))
+        return output
+
+    def constant(self, values, dtype=None):
+        name = f"constant_{len(self.weights)}"
+        values = np.ascontiguousarray(values, dtype or self.dtype)
+        self.weights.append(numpy_helper.from_array(values, name))
+        return name
+
+    def noise(self, *shape, scale):
+        return self.constant(self.random.standard_normal(shape) * scale)
+
+    def convolution(self, source, channels_in, channels_out, side, **attributes):
+        scale = 1 / np.sqrt(channels_in * side * side)
+        weight = self.noise(channels_out, channels_in, side, side, scale=scale)
+        bias = self.noise(channels_out, scale=0.1)
+        return self.node("Conv", source, weight, bias, **attributes)
+
+    def dense(self, source, size_in, size_out, output=None):
+        weight = self.noise(size_in, size_out, scale=2 / np.sqrt(size_in))
+        return self.node("Gemm", source, weight, self.noise(size_out, scale=0.5), output=output)
+
+    def features(self, source, channels=3):
+        """N×C×6×8 → N×48. Nothing is pooled, so the scores depend on where each pixel is."""
+        x = self.convolution(source, channels, 4, 3, strides=[2, 2], pads=[0, 0, 1, 1])
+        return self.node("Flatten", self.node("Relu", x), axis=1)
+
+    def classify(self, source, channels=3, output=None):
+        """N×C×6×8 → N×5 scores."""
+        return self.dense(self.features(source, channels), 48, CLASSES, output)
+
+
+def value(name, shape, kind=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, kind, list(shape))
+
+
+def image(batch="N", channels=3, kind=TensorProto.FLOAT):
+    return value("image", (batch, channels, HEIGHT, WIDTH), kind)
+
+
+def save(name, graph, inputs, outputs):
+    model = helper.make_model(
+        helper.make_graph(graph.nodes, name, inputs, outputs, graph.weights),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+        producer_name="linnaeus tests/models/make_models.py",
+    )
+    onnx.checker.check_model(model, full_check=True)
+    (HERE / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
+def classifiers():
+    """The same network with a dynamic batch, batch 1, batch 4 and in half precision."""
+    for name, batch in [("dynamic", "N"), ("fixed1", 1), ("fixed4", 4)]:
+        g = Graph(seed=1)
+        g.classify("image", output="logits")
+        save(name, g, [image(batch)], [value("logits", (batch, CLASSES))])
+
+    g = Graph(seed=1, dtype=np.float16)
+    g.classify("image", output="logits")
+    kind = TensorProto.FLOAT16
+    save("fp16", g, [image(kind=kind)], [value("logits", ("N", CLASSES), kind)])
+
+
+def other_inputs():
+    """Inputs that are not f32 N×3×6×8 but still images."""
+    g = Graph(seed=2)
+    x = g.node("Cast", "image", to=TensorProto.FLOAT)
+    x = g.node("Div", x, g.constant(255.0))
+    x = g.node("Transpose", x, perm=[0, 3, 1, 2])
+    g.classify(x, output="logits")
+    pixels = value("image", ("N", HEIGHT, WIDTH, 3), TensorProto.UINT8)
+    save("u8_nhwc", g, [pixels], [value("logits", ("N", CLASSES))])
+
+    g = Graph(seed=3)
+    g.classify("image", channels=1, output="logits")
+    save("gray", g, [image(channels=1)], [value("logits", ("N", CLASSES))])
+
+    g = Graph(seed=4)
+    x = g.node("Relu", g.convolution("image", 3, 4, 3))
+    x = g.node("Flatten", g.node("GlobalAveragePool", x), axis=1)
+    g.dense(x, 4, CLASSES, output="logits")
+    any_size = value("image", ("N", 3, "H", "W"))
+    save("dynamic_hw", g, [any_size], [value("logits", ("N", CLASSES))])
+
+
+def other_outputs():
+    """Outputs that are not N×5 logits but still scores."""
+    for name, seed, op, attributes in [
+        ("probs", 5, "Softmax", {"axis": 1}),
+        ("sigmoid", 6, "Sigmoid", {}),
+    ]:
+        g = Graph(seed)
+        g.node(op, g.classify("image"), output="probabilities", **attributes)
+        save(name, g, [image()], [value("probabilities", ("N", CLASSES))])
+
+    g = Graph(seed=7)
+    g.node("Sigmoid", g.dense(g.features("image"), 48, 1), output="probability")
+    save("binary", g, [image()], [value("probability", ("N", 1))])
+
+    g = Graph(seed=8)
+    x = g.node("Relu", g.convolution("image", 3, 4, 3, strides=[2, 2], pads=[0, 0, 1, 1]))
+    weight = g.noise(CLASSES, 4, 3, 4, scale=0.3)
+    g.node("Conv", x, weight, g.noise(CLASSES, scale=0.5), output="scores")
+    save("spatial_out", g, [image()], [value("scores", ("N", CLASSES, 1, 1))])
+
+    g = Graph(seed=9)
+    features = g.dense(g.features("image"), 48, 7, output="features")
+    g.dense(g.node("Relu", features), 7, CLASSES, output="logits")
+    outputs = [value("features", ("N", 7)), value("logits", ("N", CLASSES))]
+    save("two_outputs", g, [image()], outputs)
+
+
+def not_a_number():
+    """NaN in all scores of an image whose mean input value is above 0.5, finite scores below it."""
+    g = Graph(seed=10)
+    mean = g.node("ReduceMean", "image", axes=[1, 2, 3], keepdims=1)
+    room = g.node("Flatten", g.node("Sub", g.constant(NAN_ABOVE), mean), axis=1)
+    g.node("Add", g.classify("image"), g.node("Log", room), output="logits")
+    save("nan", g, [image()], [value("logits", ("N", CLASSES))])
+
+
+def refused():
+    """Valid ONNX that is no image classifier, or one that cannot be fed an image."""
+    scores = value("logits", ("N", CLASSES))
+
+    g = Graph(seed=11)
+    g.dense("features", 10, CLASSES, output="logits")
+    save("wrong_rank", g, [value("features", ("N", 10))], [scores])
+
+    g = Graph(seed=12)
+    g.classify(g.node("Cast", "image", to=TensorProto.FLOAT), output="logits")
+    save("int64_in", g, [image(kind=TensorProto.INT64)], [scores])
+
+    g = Graph(seed=13)
+    x = g.node("Concat", g.features("image"), "age_and_place", axis=1)
+    g.dense(x, 52, CLASSES, output="logits")
+    save("two_inputs", g, [image(), value("age_and_place", ("N", 4))], [scores])
+
+    g = Graph(seed=14)
+    x = g.dense(g.dense(g.features("image"), 48, 4), 4, 120)
+    g.node("Reshape", x, g.constant([-1, 20, 6], np.int64), output="boxes")
+    save("detector", g, [image()], [value("boxes", ("N", 20, 6))])
+
+
+def missing_data():
+    """A model whose weights are in `external.onnx.data`, which does not exist on purpose."""
+    g = Graph(seed=15)
+    g.classify("image", output="logits")
+    offset = 0
+    for weight in g.weights:
+        size = len(weight.raw_data)
+        weight.ClearField("raw_data")
+        weight.data_location = TensorProto.EXTERNAL
+        entries = [("location", "external.onnx.data"), ("offset", offset), ("length", size)]
+        for key, text in entries:
+            weight.external_data.add(key=key, value=str(text))
+        offset += size
+    graph = helper.make_graph(
+        g.nodes, "external", [image()], [value("logits", ("N", CLASSES))], g.weights
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (HERE / "external.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+
+def not_models():
+    """Text under a model's name."""
+    (HERE / "not_a_model.onnx").write_bytes(b"Nothing in this file is a network.\n" * 9)
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{'5eed' * 16}\nsize 13964571\n"
+    )
+    (HERE / "lfs_pointer.onnx").write_bytes(pointer.encode())
+
+
+def main():
+    classifiers()
+    other_inputs()
+    other_outputs()
+    not_a_number()
+    refused()
+    missing_data()
+    not_models()
+
+
+if __name__ == "__main__":
+    main()
