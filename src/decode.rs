@@ -12,6 +12,7 @@ use crate::{
 
 mod budget;
 mod contain;
+mod ending;
 pub mod jpeg;
 mod orient;
 mod raster;
@@ -150,7 +151,7 @@ impl From<JpegError> for ItemError {
             JpegError::Truncated(reason) => Self::Truncated { reason },
             JpegError::Corrupt(reason) | JpegError::TooComplex(reason) => Self::Corrupt { reason },
             JpegError::Unsupported(what) => {
-                Self::UnsupportedFormat { what: format!("JPEG ({what})") }
+                Self::UnsupportedFormat { what: format!("a rare kind of JPEG ({what})") }
             }
         }
     }

@@ -18,7 +18,7 @@ pub enum ItemError {
         found: String,
     },
     /// An image, of a format or kind that is not decoded here.
-    #[error("{what} images are not supported; convert the file to JPEG, PNG, WebP or TIFF")]
+    #[error("its format, {what}, is not supported; convert the file to JPEG, PNG or WebP")]
     UnsupportedFormat {
         /// Format or kind, such as `AVIF` or `12-bit JPEG`.
         what: String,

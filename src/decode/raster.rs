@@ -10,7 +10,7 @@ use image::{
     metadata::Orientation,
 };
 
-use super::{Decoder, Pixels, Policy};
+use super::{Decoder, Pixels, Policy, ending};
 use crate::{
     error::ItemError,
     format::ImageFormat,
@@ -25,6 +25,14 @@ pub(super) fn decode(
     bytes: &[u8],
     pixels: &mut Pixels,
 ) -> Result<Orientation, ItemError> {
+    let cut = match format {
+        ImageFormat::WebP => ending::webp_is_cut(bytes),
+        ImageFormat::Gif => ending::gif_is_cut(bytes),
+        _ => false,
+    };
+    if cut {
+        return Err(ItemError::Truncated { reason: "the rest of its data is missing".to_owned() });
+    }
     let input = Cursor::new(bytes);
     let opened: Result<Box<dyn ImageDecoder + '_>, ImageError> = match format {
         ImageFormat::Png => PngDecoder::new(input).map(|d| Box::new(d) as _),
@@ -85,7 +93,7 @@ fn flatten(
             shallow = high_bytes(raw, clip);
             &shallow[..]
         }
-        _ => return Err(ItemError::UnsupportedFormat { what: "floating-point".to_owned() }),
+        _ => return Err(ItemError::UnsupportedFormat { what: "floating-point TIFF".to_owned() }),
     };
     let background = match policy.alpha {
         Alpha::Drop => None,
@@ -123,15 +131,14 @@ fn over(color: u8, alpha: u8, background: u8) -> u8 {
 fn item_error(error: &ImageError) -> ItemError {
     let reason = error.to_string();
     match error {
-        ImageError::Unsupported(_) => ItemError::UnsupportedFormat { what: short(&reason) },
+        ImageError::Unsupported(_) => {
+            let reason: String = reason.chars().take(160).collect();
+            ItemError::UnsupportedFormat { what: format!("a rare kind ({reason})") }
+        }
         ImageError::Limits(_) => ItemError::Corrupt { reason },
         _ if ends_early(error) => ItemError::Truncated { reason },
         _ => ItemError::Corrupt { reason },
     }
-}
-
-fn short(reason: &str) -> String {
-    reason.chars().take(120).collect()
 }
 
 /// Whether any error in the chain says that the input ended; some decoders say so only in words.
