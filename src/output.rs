@@ -148,6 +148,20 @@ impl Output {
         Ok(self.written(path))
     }
 
+    /// Removes what was written: there is nothing to publish.
+    ///
+    /// # Errors
+    ///
+    /// `Output` when flushing fails.
+    pub fn discard(mut self) -> Result<Written, RunError> {
+        self.flush()?;
+        if let Sink::File { partial, .. } = &self.sink {
+            let removed = fs::remove_file(partial);
+            removed.map_err(|source| self.failed(source))?;
+        }
+        Ok(self.written(None))
+    }
+
     fn written(self, path: Option<PathBuf>) -> Written {
         let sha256 = hexadecimal(&self.hash.finalize());
         Written { path, rows: self.rows, bytes: self.bytes, sha256 }

@@ -5,7 +5,7 @@ use crate::{
     error::ItemError,
     geometry::Rect,
     recipe::{Channels, Interpolation, Kernel, Layout, Recipe},
-    resample::{Filter, Image, PassOrder, Request, Resampler},
+    resample::{Filter, Image, OpenCvLinear, PassOrder, Request, Resampler, resize_tensorflow},
 };
 
 mod plan;
@@ -27,6 +27,8 @@ pub struct Preprocessor<T> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     resampler: Resampler,
+    opencv: OpenCvLinear,
+    floats: Vec<f32>,
     gray: Pixels,
     square: Pixels,
     resized: Vec<u8>,
@@ -39,7 +41,7 @@ impl<T: Sample> Preprocessor<T> {
         let table = |channel: usize| {
             std::array::from_fn(|byte| {
                 let byte = u8::try_from(byte).expect("an index below 256");
-                let scaled = recipe.scale.apply(byte);
+                let scaled = recipe.scale.apply(f32::from(byte));
                 // In this order and with a true division, as torchvision and Keras compute it.
                 T::from_f32((scaled - recipe.mean[channel]) / recipe.std[channel])
             })
@@ -77,7 +79,7 @@ impl<T: Sample> Preprocessor<T> {
     ) -> Result<(), ItemError> {
         assert_eq!(tensor.len(), self.image_len(), "the slot of one image");
         let recipe = &self.recipe;
-        let Scratch { resampler, gray, square, resized } = scratch;
+        let Scratch { resampler, opencv, floats, gray, square, resized } = scratch;
         let mut source = pixels;
         if recipe.channels == Channels::Gray && pixels.channels == 3 {
             to_gray(pixels, gray);
@@ -88,16 +90,32 @@ impl<T: Sample> Preprocessor<T> {
             cut(source, plan.square, square);
             source = square;
         }
-        resized.resize(plan.crop.size().area() * source.channels, 0);
-        let image = Image::new(&source.data, source.size, source.channels);
-        let request = Request::new(filter(recipe.interpolation), plan.resized)
-            .with_crop(plan.crop)
-            .with_order(pass_order(recipe.kernel));
-        resampler.resize(&image, &request, resized);
         if plan.crop.size() != recipe.size {
             self.fill(0, tensor);
         }
-        self.place(resized, source.channels, &plan, tensor);
+        let image = Image::new(&source.data, source.size, source.channels);
+        let samples = plan.crop.size().area() * source.channels;
+        if recipe.kernel == Kernel::TensorFlow {
+            floats.resize(samples, 0.0);
+            resize_tensorflow(&image, plan.resized, plan.crop, floats);
+            let normalised = |channel: usize, value| {
+                let scaled = recipe.scale.apply(value);
+                T::from_f32((scaled - recipe.mean[channel]) / recipe.std[channel])
+            };
+            self.place(floats, &plan, normalised, tensor);
+            return Ok(());
+        }
+        resized.resize(samples, 0);
+        if recipe.kernel == Kernel::OpenCv {
+            opencv.resize(&image, plan.resized, plan.crop, resized);
+        } else {
+            let request = Request::new(filter(recipe.interpolation), plan.resized)
+                .with_crop(plan.crop)
+                .with_order(pass_order(recipe.kernel));
+            resampler.resize(&image, &request, resized);
+        }
+        let looked_up = |channel: usize, byte| self.tables[channel][usize::from(byte)];
+        self.place(resized, &plan, looked_up, tensor);
         Ok(())
     }
 
@@ -121,11 +139,19 @@ impl<T: Sample> Preprocessor<T> {
         }
     }
 
-    /// Puts the resized bytes (H×W×`stored`) where the plan wants them.
-    fn place(&self, resized: &[u8], stored: usize, plan: &Plan, tensor: &mut [T]) {
+    /// Puts resized samples (H×W×1 or H×W×3) where the plan wants them, each as `convert` makes it
+    /// for its fed channel.
+    fn place<S: Copy>(
+        &self,
+        resized: &[S],
+        plan: &Plan,
+        convert: impl Fn(usize, S) -> T,
+        tensor: &mut [T],
+    ) {
         let (size, channels) = (self.recipe.size, self.tables.len());
         let Rect { height, width, .. } = plan.crop;
-        for (channel, table) in self.tables.iter().enumerate() {
+        let stored = resized.len() / plan.crop.size().area();
+        for channel in 0..channels {
             let from = match self.recipe.channels {
                 Channels::Bgr if stored == 3 => 2 - channel,
                 // Gray images fed as colour repeat their one channel.
@@ -133,22 +159,22 @@ impl<T: Sample> Preprocessor<T> {
                 _ => channel,
             };
             for row in 0..height {
-                let bytes = &resized[row * width * stored..][..width * stored];
-                let bytes = bytes.iter().skip(from).step_by(stored);
+                let samples = &resized[row * width * stored..][..width * stored];
+                let samples = samples.iter().skip(from).step_by(stored);
                 let at = (plan.offset.0 + row) * size.width + plan.offset.1;
                 match self.recipe.layout {
                     Layout::Nchw => {
                         let start = channel * size.area() + at;
                         let out = &mut tensor[start..start + width];
-                        for (element, &byte) in out.iter_mut().zip(bytes) {
-                            *element = table[usize::from(byte)];
+                        for (element, &sample) in out.iter_mut().zip(samples) {
+                            *element = convert(channel, sample);
                         }
                     }
                     Layout::Nhwc => {
                         let out = &mut tensor[at * channels..(at + width) * channels];
                         let out = out.iter_mut().skip(channel).step_by(channels);
-                        for (element, &byte) in out.zip(bytes) {
-                            *element = table[usize::from(byte)];
+                        for (element, &sample) in out.zip(samples) {
+                            *element = convert(channel, sample);
                         }
                     }
                 }
@@ -272,6 +298,28 @@ mod tests {
         ];
         close(&tensor[..12], &row);
         close(&tensor[45..], &[127.061, 13.221001, -94.68]);
+    }
+
+    #[test]
+    fn opencv_and_tensorflow_kernels_are_used_where_they_are_named() {
+        // Vector P5 (OpenCV 5): centre square 6×6 of the formula image, INTER_LINEAR to 4×4, bytes.
+        let square = "resize = 'center-square'\ninterpolation = 'bilinear'\nscale = 1\n";
+        let opencv = preprocessor([4, 4, 3], &format!("{square}kernel = 'opencv'"));
+        let mut tensor = [0.0; 48];
+        opencv.write(&formula(6, 9), &mut Scratch::default(), &mut tensor).unwrap();
+        let row = [87.0, 172.0, 33.0, 180.0, 73.0, 126.0, 162.0, 119.0, 156.0, 111.0, 164.0, 105.0];
+        close(&tensor[..12], &row);
+        // Vector T1 (TensorFlow 2.21): the row 0, 10 … 70 to three pixels.
+        let squash = "resize = 'squash'\ninterpolation = 'bilinear'\nscale = 1\n";
+        let tensorflow =
+            preprocessor([1, 1, 3], &format!("{squash}kernel = 'tensorflow'\nlayout = 'nchw'"));
+        let data = (0..8).map(|x| 10 * x).collect();
+        let pixels = Pixels { size: Size { height: 1, width: 8 }, channels: 1, data };
+        let mut tensor = [0.0; 3];
+        tensorflow.write(&pixels, &mut Scratch::default(), &mut tensor).unwrap();
+        for (found, expected) in tensor.iter().zip([8.3333, 35.0, 61.6667]) {
+            assert!((found - expected).abs() < 1e-4, "{tensor:?}");
+        }
     }
 
     #[test]

@@ -24,10 +24,9 @@ impl Scale {
     /// The byte as it is: 0 to 255.
     pub const RAW: Self = Self { by: By::Multiplication(1.0), offset: 0.0 };
 
-    /// The number that byte `x` becomes.
+    /// The number that `x`, a byte or a value between bytes, becomes.
     #[must_use]
-    pub fn apply(self, x: u8) -> f32 {
-        let x = f32::from(x);
+    pub fn apply(self, x: f32) -> f32 {
         let scaled = match self.by {
             By::Division(divisor) => x / divisor,
             By::Multiplication(factor) => x * factor,
@@ -38,7 +37,7 @@ impl Scale {
     /// Whether every byte stays what it is.
     #[must_use]
     pub fn is_raw(self) -> bool {
-        (0..=255).all(|x| self.apply(x).to_bits() == f32::from(x).to_bits())
+        (0..=255u8).map(f32::from).all(|x: f32| self.apply(x).to_bits() == x.to_bits())
     }
 }
 
@@ -184,7 +183,10 @@ mod tests {
         for text in ["1/255", "1/127.5-1", "1", "0.017", "1/128-0.9921875"] {
             assert_eq!(text.parse::<Scale>().unwrap().to_string(), text);
         }
-        assert_eq!("1/127.5 - 1".parse::<Scale>().unwrap().apply(255).to_bits(), 1.0f32.to_bits());
+        assert_eq!(
+            "1/127.5 - 1".parse::<Scale>().unwrap().apply(255.0).to_bits(),
+            1.0f32.to_bits()
+        );
         for bad in ["", "1/0", "0", "-1", "x", "1/", "1/255-", "nan"] {
             assert!(bad.parse::<Scale>().is_err(), "{bad}");
         }
@@ -195,7 +197,8 @@ mod tests {
         // Counted with numpy: x / float32(255) against x * float32(1 / 255).
         let divided: Scale = "1/255".parse().unwrap();
         let multiplied: Scale = "0.003921569".parse().unwrap();
-        let differing = (0..=255).filter(|&x| divided.apply(x) != multiplied.apply(x)).count();
+        let bytes = (0..=255u8).map(f32::from);
+        let differing = bytes.filter(|&x| divided.apply(x) != multiplied.apply(x)).count();
         assert_eq!(differing, 126);
     }
 }

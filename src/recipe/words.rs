@@ -122,10 +122,11 @@ impl Kernel {
     pub fn supports(self, interpolation: Interpolation) -> Result<(), String> {
         match self {
             Self::Pillow12 | Self::Pillow12_2 | Self::Pillow13 => Ok(()),
+            Self::OpenCv | Self::TensorFlow if interpolation == Interpolation::Bilinear => Ok(()),
             Self::OpenCv | Self::TensorFlow | Self::Torch => Err(format!(
                 "`kernel = \"{self}\"` with `interpolation = \"{interpolation}\"` is not built yet\n\
-                 hint: use a Pillow kernel if the model can bear the difference, or wait for a \
-                 later version"
+                 hint: a Pillow kernel gives nearly the same where images are not shrunk; say it if \
+                 the model can bear the difference"
             )),
         }
     }

@@ -130,22 +130,25 @@ impl Recorder {
         self.progress.finish();
     }
 
-    /// Publishes the output when every image has its row, and leaves it partial otherwise.
+    /// Publishes the output when every image has its row, leaves it partial when the run ended
+    /// early, and leaves the old one as it is when there was no image.
     ///
     /// # Errors
     ///
     /// `Output` when the rows cannot be written out.
     pub(super) fn close(self, stop: &Stop) -> Result<Recorded, RunError> {
         let early = stop.requested().or(self.too_many.then_some(Exit::TooManyErrors));
-        let written = match early {
-            None => self.output.publish()?,
-            Some(_) => self.output.leave_partial()?,
-        };
         let exit = early.unwrap_or(match (self.counts.rows(), self.counts.errors()) {
             (0, _) => Exit::Empty,
             (_, 0) => Exit::Complete,
             _ => Exit::SomeFailed,
         });
+        let written = match exit {
+            Exit::Complete | Exit::SomeFailed => self.output.publish()?,
+            // A folder that was not mounted must not replace last night's rows by none.
+            Exit::Empty => self.output.discard()?,
+            _ => self.output.leave_partial()?,
+        };
         Ok(Recorded {
             written,
             counts: self.counts,

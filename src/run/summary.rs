@@ -53,7 +53,7 @@ impl Summary {
         let manifest = Manifest {
             schema: SCHEMA,
             linnaeus: env!("CARGO_PKG_VERSION"),
-            complete: matches!(exit, Exit::Complete | Exit::SomeFailed | Exit::Empty),
+            complete: matches!(exit, Exit::Complete | Exit::SomeFailed),
             exit: ExitRecord { code: exit.code(), meaning: exit.meaning() },
             started: time(spent.started),
             ended: time(SystemTime::now()),
@@ -92,7 +92,7 @@ impl Summary {
     ///
     /// `Output` when it cannot be written.
     pub(super) fn write_manifest(&self, path: Option<&Path>) -> Result<(), RunError> {
-        let Some(path) = path else { return Ok(()) };
+        let Some(path) = path.filter(|_| self.exit != Exit::Empty) else { return Ok(()) };
         let mut bytes = serde_json::to_vec_pretty(&self.manifest)
             .map_err(|error| RunError::Internal(error.to_string()))?;
         bytes.push(b'\n');
@@ -222,7 +222,9 @@ impl fmt::Display for Summary {
         }
         let output =
             if manifest.output.path == "-" { "standard output" } else { &manifest.output.path };
-        if manifest.complete {
+        if self.exit == Exit::Empty {
+            writeln!(f, "  nothing was written: no image was found under the inputs")
+        } else if manifest.complete {
             writeln!(f, "  {} rows in {output}", manifest.output.rows)
         } else {
             writeln!(
