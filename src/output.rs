@@ -19,6 +19,9 @@ use crate::{
 
 mod row;
 
+/// What a file's name ends in until it is complete.
+const PARTIAL: &str = ".partial";
+
 pub use row::{decode_name, encode_name};
 
 /// What is written: format, classes per row, and their names.
@@ -57,11 +60,12 @@ pub struct Output {
 }
 
 enum Sink {
-    /// A regular file: `file` is `partial`, and becomes `target`.
+    /// A regular file: `file` is `partial`, and becomes `target`, which the user `named`.
     File {
         file: BufWriter<File>,
         partial: PathBuf,
         target: PathBuf,
+        named: PathBuf,
     },
     /// A device or pipe: there is nothing to rename.
     Direct {
@@ -122,10 +126,10 @@ impl Output {
     pub fn publish(mut self) -> Result<Written, RunError> {
         self.sync()?;
         let path = match &self.sink {
-            Sink::File { partial, target, .. } => {
+            Sink::File { partial, target, named, .. } => {
                 let renamed = fs::rename(partial, target).and_then(|()| sync_folder(target));
                 renamed.map_err(|source| RunError::Output { path: target.clone(), source })?;
-                Some(target.clone())
+                Some(named.clone())
             }
             Sink::Direct { path, .. } => Some(path.clone()),
             Sink::Stdout(_) => None,
@@ -141,7 +145,7 @@ impl Output {
     pub fn leave_partial(mut self) -> Result<Written, RunError> {
         self.sync()?;
         let path = match &self.sink {
-            Sink::File { partial, .. } => Some(partial.clone()),
+            Sink::File { named, .. } => Some(beside(named, PARTIAL)),
             Sink::Direct { path, .. } => Some(path.clone()),
             Sink::Stdout(_) => None,
         };
@@ -224,7 +228,7 @@ fn open(path: &Path) -> Result<Sink, RunError> {
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).map_err(failed(folder))?;
     }
-    let partial = beside(&target, ".partial");
+    let partial = beside(&target, PARTIAL);
     let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&partial);
     let file = opened.map_err(failed(&partial))?;
     // The lock is the kernel's: it goes with the process, however that ends.
@@ -236,7 +240,7 @@ fn open(path: &Path) -> Result<Sink, RunError> {
         Err(TryLockError::Error(source)) => return Err(RunError::Output { path: partial, source }),
     }
     file.set_len(0).map_err(failed(&partial))?;
-    Ok(Sink::File { file: BufWriter::new(file), partial, target })
+    Ok(Sink::File { file: BufWriter::new(file), partial, target, named: path.to_owned() })
 }
 
 /// `path` with `suffix` after its whole name.
@@ -253,7 +257,7 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
 ///
 /// `Output` when it cannot be written or renamed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let partial = beside(path, ".partial");
+    let partial = beside(path, PARTIAL);
     let write = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;

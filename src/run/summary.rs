@@ -19,6 +19,9 @@ use crate::{
     walk::Skip,
 };
 
+/// Seconds below which starting and ending outweigh the work.
+const SHORT: f64 = 0.5;
+
 /// What a run cost.
 pub(super) struct Spent {
     pub(super) started: SystemTime,
@@ -128,6 +131,9 @@ fn skipped(counts: &Counts) -> BTreeMap<&'static str, u64> {
 fn bottleneck(run: &Run, spent: &Spent) -> String {
     let Spent { elapsed, process_cpu, timing, .. } = spent;
     let elapsed = elapsed.as_secs_f64().max(1e-9);
+    if elapsed < SHORT {
+        return "The run was too short to tell what limited it.".to_owned();
+    }
     let starved = timing.starved().as_secs_f64() / (elapsed * run.topology.sessions as f64);
     if run.provider.is_gpu() {
         return if starved > 0.3 {
