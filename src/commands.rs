@@ -60,13 +60,10 @@ fn classify(
     // Before any thread is started: loading ONNX Runtime sets an environment variable.
     let run = Run::prepare(config)?;
     let stop = Stop::default();
-    let announce = |exit: Exit| {
+    let announce = |_: Exit| {
         // A terminal that hung up cannot be written to, and that is no reason to panic.
-        let _ = writeln!(
-            io::stderr(),
-            "stopping ({}): finishing what is in flight; once more to stop at once",
-            exit.meaning().split(';').next().unwrap_or_default()
-        );
+        let text = "stopping: what is in flight is being finished; once more to stop at once";
+        let _ = writeln!(io::stderr(), "{text}");
     };
     interrupt::listen(&stop, announce)
         .map_err(|error| RunError::Internal(format!("no signal handler: {error}")))?;

@@ -288,7 +288,7 @@ impl Exit {
             Self::Input => "an input cannot be read",
             Self::Output => "the output cannot be written",
             Self::HungUp => "hung up (SIGHUP); what was done is in OUTPUT.partial",
-            Self::Interrupted => "Ctrl-C (SIGINT); what was done is in OUTPUT.partial",
+            Self::Interrupted => "interrupted (SIGINT); what was done is in OUTPUT.partial",
             Self::Terminated => "terminated (SIGTERM); what was done is in OUTPUT.partial",
         }
     }
