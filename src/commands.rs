@@ -50,7 +50,7 @@ fn classify(
     let (dry_run, print_job) = (options.dry_run, options.print_job);
     let job = base.overridden_by(options.into_job(inputs));
     if print_job {
-        return print(&job.to_toml()?);
+        return print(&job.with_absolute_paths().to_toml()?);
     }
     let config = Config::resolve(job)?;
     let quiet = config.quiet;

@@ -213,7 +213,7 @@ pub enum Exit {
     Usage,
     /// The output is complete, and some of its rows say why an image failed.
     SomeFailed,
-    /// No image was found.
+    /// No image was found; the old output is left as it was.
     Empty,
     /// Stopped early: more images failed than `max-errors` allows.
     TooManyErrors,
@@ -281,7 +281,7 @@ impl Exit {
             Self::Internal => "a bug in linnaeus",
             Self::Usage => "wrong flags or job file",
             Self::SomeFailed => "the output is complete; some rows say why an image failed",
-            Self::Empty => "no image was found",
+            Self::Empty => "no image was found; the old output is left as it was",
             Self::TooManyErrors => "stopped early: more images failed than `max-errors` allows",
             Self::Model => "the model, labels, recipe, runtime or device cannot be used",
             Self::Locked => "another run is writing the same output",

@@ -4,7 +4,7 @@
 use std::{
     env, fs,
     num::{NonZeroU64, NonZeroUsize},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     str::FromStr,
 };
 
@@ -216,19 +216,31 @@ impl Job {
     /// that, given that they were relative to `base`, a canonical path.
     #[must_use]
     pub fn relative_to(mut self, base: &Path) -> Self {
-        let paths = [
+        self.paths_mut().for_each(|path| *path = joined(base, path));
+        self
+    }
+
+    /// Makes every path absolute, so that the job means the same wherever its file is put.
+    #[must_use]
+    pub fn with_absolute_paths(mut self) -> Self {
+        for path in self.paths_mut() {
+            // Only an empty path, or a current folder that is gone, has no absolute form.
+            *path = path::absolute(&*path).unwrap_or_else(|_| path.clone());
+        }
+        self
+    }
+
+    /// Every path in the job but `-`, which stands for standard output.
+    fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let single = [
             &mut self.model,
             &mut self.labels,
             &mut self.onnxruntime,
             &mut self.output,
             &mut self.manifest,
         ];
-        for path in paths.into_iter().flatten().chain(self.inputs.iter_mut().flatten()) {
-            if path.as_os_str() != "-" {
-                *path = joined(base, path);
-            }
-        }
-        self
+        let all = single.into_iter().flatten().chain(self.inputs.iter_mut().flatten());
+        all.filter(|path| path.as_os_str() != "-")
     }
 
     /// Takes every key that `flags` sets, and keeps the others.

@@ -32,7 +32,7 @@ use crate::{
     recipe::{Element, InputSpec, Recipe},
     runtime::{self, Runtime, RuntimeRequest},
     timing::{self, Stage, Timing},
-    walk::{Met, Walk},
+    walk::{Met, Walk, WalkOptions},
 };
 
 mod describe;
@@ -203,15 +203,17 @@ impl Run {
         Ok(summary)
     }
 
-    /// Runs `work` while another thread counts the files into `total`. Listing folders twice costs
-    /// little: the second time they come from the system's cache.
+    /// Runs `work` while another thread counts the files into `total`. It opens none of them, and
+    /// listing folders twice costs little: the second time they come from the system's cache.
     fn while_counting<R>(&self, total: Option<&AtomicU64>, work: impl FnOnce() -> R) -> R {
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             if let Some(total) = total {
                 let done = &done;
                 scope.spawn(move || {
-                    let Ok(walk) = self.walk() else { return };
+                    // With a row for every file there is no need to look into any.
+                    let options = WalkOptions { every_file: true, ..self.config.walk.clone() };
+                    let Ok(walk) = Walk::new(&self.config.inputs, options) else { return };
                     let running = |_: &Result<Met, RunError>| !done.load(Ordering::Relaxed);
                     let files = walk.take_while(running).count() as u64;
                     if !done.load(Ordering::Relaxed) {
