@@ -127,7 +127,7 @@ pub(super) fn in_memory(payload: &Payload) -> io::Result<Placed> {
 
 /// Fails: this system cannot load a library from memory.
 #[cfg(not(target_os = "linux"))]
-pub fn in_memory(_payload: &Payload) -> io::Result<Placed> {
+pub(super) fn in_memory(_payload: &Payload) -> io::Result<Placed> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "not possible on this system"))
 }
 

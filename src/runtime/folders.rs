@@ -59,7 +59,7 @@ pub(super) fn is_world_writable(found: &Metadata) -> bool {
 
 /// Never: file modes of this system do not tell.
 #[cfg(not(unix))]
-pub fn is_world_writable(_found: &Metadata) -> bool {
+pub(super) fn is_world_writable(_found: &Metadata) -> bool {
     false
 }
 
@@ -93,14 +93,14 @@ pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 /// Does nothing: this system has other rights, which files inherit from their folder.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "fails on Unix")]
-pub fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
+pub(super) fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
     Ok(())
 }
 
 /// Passes always: the folders used on this system are the user's own by default.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "fails on Unix")]
-pub fn trust(_path: &Path, _found: &Metadata) -> io::Result<()> {
+pub(super) fn trust(_path: &Path, _found: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
