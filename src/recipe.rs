@@ -191,23 +191,24 @@ impl Recipe {
         let size = decide_size(spec.size, height, width)?;
         let channels = decide_channels(spec.channels, channel_dim)?;
 
-        let resize = spec.resize.ok_or_else(|| missing("resize", "shorter-side 256"))?;
-        let interpolation = match (spec.interpolation, resize) {
-            (Some(interpolation), _) => interpolation,
-            (None, Resize::None) => Interpolation::Nearest,
-            (None, _) => return Err(missing("interpolation", "bilinear")),
+        let needs_filter = spec.resize != Some(Resize::None);
+        let needs_scale = input.element != Element::U8;
+        let missing = [
+            (spec.resize.is_none(), "resize", "shorter-side 256"),
+            (spec.interpolation.is_none() && needs_filter, "interpolation", "bilinear"),
+            (spec.scale.is_none() && needs_scale, "scale", "1/255"),
+        ];
+        let Some(resize) = spec.resize.filter(|_| missing.iter().all(|(is, ..)| !is)) else {
+            return Err(missing_keys(&missing));
         };
-        let scale = match (spec.scale, input.element) {
-            (Some(scale), Element::U8) if !scale.is_raw() => {
-                return Err(format!(
-                    "`scale = {scale:?}` and a model whose input is bytes contradict each other\n\
-                     hint: drop the `scale` key; the model gets the bytes as they are"
-                ));
-            }
-            (Some(scale), _) => scale,
-            (None, Element::U8) => Scale::RAW,
-            (None, _) => return Err(missing("scale", "1/255")),
-        };
+        let interpolation = spec.interpolation.unwrap_or(Interpolation::Nearest);
+        let scale = spec.scale.unwrap_or(Scale::RAW);
+        if input.element == Element::U8 && !scale.is_raw() {
+            return Err(format!(
+                "`scale = {scale:?}` and a model whose input is bytes contradict each other\n\
+                 hint: drop the `scale` key; the model gets the bytes as they are"
+            ));
+        }
         let recipe = Self {
             size,
             resize,
@@ -253,12 +254,21 @@ impl Recipe {
     }
 }
 
-fn missing(key: &str, example: &str) -> String {
+/// `keys` are whether each is missing, its name, and an example of its value.
+fn missing_keys(keys: &[(bool, &str, &str)]) -> String {
+    let missing = || keys.iter().filter(|(is_missing, ..)| *is_missing);
+    let names: Vec<_> = missing().map(|(_, key, _)| format!("`{key}`")).collect();
+    let examples: Vec<_> =
+        missing().map(|(_, key, example)| format!("`{key} = \"{example}\"`")).collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
     format!(
-        "neither the model nor the job says how images are prepared: `{key}` is missing\n\
-         hint: add `{key} = \"{example}\"`, or what the model was trained with, under `[recipe]` \
-         (or as the flag `--{key}`); linnaeus does not guess, because a wrong guess gives wrong \
-         labels without any error"
+        "neither the model nor the job says how images are prepared: {} {verb} missing\n\
+         hint: say what the model was trained with under `[recipe]`, such as {}, or as flags \
+         (`--{}`); linnaeus does not guess, because a wrong guess gives wrong labels without any \
+         error",
+        names.join(", "),
+        examples.join(", "),
+        missing().map(|(_, key, _)| *key).next().unwrap_or("resize")
     )
 }
 

@@ -155,9 +155,9 @@ impl Run {
     where
         T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
     {
+        let engines = self.engines::<T>()?;
         let table = self.table();
         let output = Output::create(&self.config.target, table.clone())?;
-        let engines = self.engines::<T>()?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.config.threads)
             .thread_name(|index| format!("decode-{index}"))
