@@ -188,20 +188,15 @@ fn unprivileged(program: Program) -> Option<Program> {
     let drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
     let works = Command::new(drop[0]).arg(drop[1]).arg("true").status();
     if works.is_ok_and(|status| status.success()) {
-        return Some(program.through(drop.map(Into::into)));
+        return Some(program.through(drop));
     }
     println!("skipped: permissions do not bind root, and there is no setpriv");
     None
 }
 
-fn forbid(path: &Path) {
+fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
-}
-
-fn permit(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 #[test]
@@ -210,7 +205,7 @@ fn what_may_not_be_read_is_a_row_and_a_forbidden_input_is_13() {
     folder.write("in/c.png", fs::read(image()).unwrap());
     folder.write("in/d", fs::read(image()).unwrap());
     for name in ["c.png", "d", "closed"] {
-        forbid(&folder.path(format!("in/{name}")));
+        set_mode(&folder.path(format!("in/{name}")), 0o000);
     }
     folder.write("out.csv", "the old rows");
     let closed = folder.path("in/closed");
@@ -230,7 +225,7 @@ fn what_may_not_be_read_is_a_row_and_a_forbidden_input_is_13() {
         unprivileged(program).unwrap().exits(13).says(&["in/closed"]);
         assert_eq!(folder.read("out.csv"), b"the old rows");
     }
-    permit(&closed);
+    set_mode(&closed, 0o700);
 }
 
 /// Names that break careless programs. The file system says which of them can be.
@@ -304,6 +299,14 @@ fn names_cannot_steer_the_terminal() {
     assert!(!done.stderr.contains(['\u{1b}', '\u{7}']), "{done}");
     done.says(&[r"\u{1b}[2J.png", r"line\nbreak.png"]);
     assert_eq!(rows(&folder.read("out.csv")).len(), 3);
+}
+
+#[test]
+#[ignore = "bug: an input's name is printed as it is"]
+fn names_of_inputs_cannot_steer_the_terminal_either() {
+    let folder = TestDir::new();
+    let done = folder.classify("gone\u{1b}[2J", digits_model(), &[]).exits(13);
+    assert!(!done.stderr.contains('\u{1b}'), "{done}");
 }
 
 /// A run over `count` files in `in/a`, and what is in `in/b` later, that has listed `in/a` and

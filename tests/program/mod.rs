@@ -20,7 +20,7 @@ use std::{
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_linnaeus");
 
 /// Nothing here takes as long; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// A file of the repository.
 pub(crate) fn repository(path: &str) -> PathBuf {
@@ -169,7 +169,8 @@ impl Program {
     }
 
     /// The same command as the last arguments of `wrapper`.
-    pub(crate) fn through<const N: usize>(self, wrapper: [OsString; N]) -> Self {
+    pub(crate) fn through<A: Into<OsString>>(self, wrapper: impl IntoIterator<Item = A>) -> Self {
+        let wrapper: Vec<OsString> = wrapper.into_iter().map(Into::into).collect();
         let [program, args @ ..] = &wrapper[..] else { return self };
         let inner = self.command;
         let mut command = Command::new(program);
@@ -181,11 +182,6 @@ impl Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let wrapper: Vec<_> = wrapper.iter().map(|arg| quoted(arg)).collect();
         Self { command, line: format!("{} {}", wrapper.join(" "), self.line) }
-    }
-
-    pub(crate) fn no_env(mut self) -> Self {
-        self.command.env_clear();
-        self
     }
 
     pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
