@@ -8,6 +8,7 @@ use linnaeus::{
     error::{Exit, RunError},
     interrupt::{self, Stop},
     job::Job,
+    progress::printable,
     run::Run,
     runtime::{self, Description, RuntimeRequest, install},
 };
@@ -68,8 +69,8 @@ fn classify(
     interrupt::listen(&stop, announce)
         .map_err(|error| RunError::Internal(format!("no signal handler: {error}")))?;
     let summary = run.execute(&stop)?;
-    if !quiet || !summary.manifest.complete {
-        let _ = write!(io::stderr(), "{summary}");
+    if !quiet || summary.exit != Exit::Complete {
+        let _ = write!(io::stderr(), "{}", printable(&summary.to_string()));
     }
     Ok(summary.exit)
 }

@@ -184,7 +184,8 @@ fn default_decode_memory() -> u64 {
 }
 
 /// The smaller of the machine's memory and the container's limit, where Linux tells them.
-fn memory_limit() -> Option<u64> {
+#[must_use]
+pub fn memory_limit() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
@@ -207,6 +208,8 @@ fn format_of(target: &Target) -> Format {
 
 fn manifest_beside(target: &Target) -> Option<PathBuf> {
     match target {
+        // Beside a device or pipe there is no place for it.
+        Target::File(path) if fs::metadata(path).is_ok_and(|found| !found.is_file()) => None,
         Target::File(path) => Some(path.with_extension("run.json")),
         Target::Stdout => None,
     }

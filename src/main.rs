@@ -6,7 +6,10 @@ use std::{
 };
 
 use clap::Parser as _;
-use linnaeus::error::{Exit, RunError};
+use linnaeus::{
+    error::{Exit, RunError},
+    progress::printable,
+};
 
 mod cli;
 mod commands;
@@ -25,7 +28,7 @@ fn report(error: &RunError) -> Exit {
     );
     if !left {
         // A stderr that is gone must not turn into a panic.
-        let _ = writeln!(io::stderr(), "error: {error}");
+        let _ = writeln!(io::stderr(), "error: {}", printable(&error.to_string()));
     }
     error.exit()
 }

@@ -229,18 +229,50 @@ fn open(path: &Path) -> Result<Sink, RunError> {
         fs::create_dir_all(folder).map_err(failed(folder))?;
     }
     let partial = beside(&target, PARTIAL);
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&partial);
-    let file = opened.map_err(failed(&partial))?;
-    // The lock is the kernel's: it goes with the process, however that ends.
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(RunError::Locked { path: target }),
-        // Some network file systems have no locks; a single run there is as safe as before.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-        Err(TryLockError::Error(source)) => return Err(RunError::Output { path: partial, source }),
-    }
+    let file = lock(&partial, &target)?;
     file.set_len(0).map_err(failed(&partial))?;
     Ok(Sink::File { file: BufWriter::new(file), partial, target, named: path.to_owned() })
+}
+
+/// Opens `partial` and takes the lock on it, which is the kernel's: it goes with the process,
+/// however that ends.
+fn lock(partial: &Path, target: &Path) -> Result<File, RunError> {
+    let failed = |source| RunError::Output { path: partial.to_owned(), source };
+    loop {
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(partial);
+        let file = opened.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(RunError::Locked { path: target.to_owned() });
+            }
+            // Some network file systems have no locks; a single run there is as safe as before.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        // Between opening and locking, another run may have published this very file.
+        if is_still_at(&file, partial).map_err(failed)? {
+            return Ok(file);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_still_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let held = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that is open cannot be renamed on other systems.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "fails on Unix")]
+fn is_still_at(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// `path` with `suffix` after its whole name.

@@ -170,12 +170,38 @@ fn errors_text(errors: u64) -> Cow<'static, str> {
 
 /// A stderr that is gone must not end the run.
 fn print_line(text: &str) {
-    let _ = writeln!(stderr(), "{text}");
+    let _ = writeln!(stderr(), "{}", printable(text));
+}
+
+/// `text` with every control character but the line break escaped: the names of files are part of
+/// messages, and must not steer the terminal that shows them.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if !text.contains(steers) {
+        return text.into();
+    }
+    text.chars()
+        .fold(String::new(), |mut printed, c| {
+            if steers(c) {
+                printed.extend(c.escape_debug());
+            } else {
+                printed.push(c);
+            }
+            printed
+        })
+        .into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_sent() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc\r"), "a\\u{1b}[2Jb\nc\\r");
+        assert!(matches!(printable("é\n"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {

@@ -25,7 +25,8 @@ pub struct Detected {
 
 /// Decides from the first batch whether scores are logits or probabilities already.
 ///
-/// `scores` is N×`classes`, row-major.
+/// `scores` is N×`classes`, row-major; rows with NaN or infinities are left out, and at least one
+/// other has to be there.
 ///
 /// # Errors
 ///
@@ -67,6 +68,18 @@ pub fn detect(scores: &[f32], classes: usize) -> Result<Detected, String> {
     found(Activation::Softmax, "its outputs are not limited to 0 to 1")
 }
 
+/// Checks that one row of scores has a ranking.
+///
+/// # Errors
+///
+/// `bad_scores`, with the first class whose score is NaN or infinite.
+pub fn check(scores: &[f32]) -> Result<(), ItemError> {
+    match scores.iter().position(|score| !score.is_finite()) {
+        Some(class) => Err(ItemError::BadScores { class, value: scores[class] }),
+        None => Ok(()),
+    }
+}
+
 /// Returns the `k` best classes of one row of scores, best first; equal scores keep the order of
 /// their classes, so that no sort and no device decides it.
 ///
@@ -74,9 +87,7 @@ pub fn detect(scores: &[f32], classes: usize) -> Result<Detected, String> {
 ///
 /// `bad_scores` when any score is NaN or infinite: such a row has no ranking.
 pub fn top_k(scores: &[f32], activation: Activation, k: usize) -> Result<Vec<Ranked>, ItemError> {
-    if let Some(class) = scores.iter().position(|score| !score.is_finite()) {
-        return Err(ItemError::BadScores { class, value: scores[class] });
-    }
+    check(scores)?;
     // All are finite, so `partial_cmp` orders them, and takes −0 and 0 for the tie that they are.
     let best_first = |&a: &usize, &b: &usize| {
         scores[b].partial_cmp(&scores[a]).expect("finite scores have an order").then(a.cmp(&b))

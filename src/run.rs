@@ -16,7 +16,7 @@ use ort::value::PrimitiveTensorElementType;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    config::{Config, Target},
+    config::{self, Config, Target},
     decode::{Budget, Decoder, Policy},
     device::Device,
     engine::{Engine, OrtEngine},
@@ -74,6 +74,13 @@ struct Topology {
     batch_size: usize,
 }
 
+impl Topology {
+    /// One batch in each session, and enough being prepared that every thread has two images.
+    fn batches_in_flight(self, threads: usize) -> usize {
+        self.sessions + 2 + (2 * threads).div_ceil(self.batch_size)
+    }
+}
+
 impl Run {
     /// Opens and checks everything that a run needs, so that what is wrong shows before the first
     /// image.
@@ -103,6 +110,7 @@ impl Run {
         // One session keeps a GPU busy; more would only take its memory.
         let sessions = if gpu && config.sessions.is_none() { 1 } else { sessions };
         let topology = Topology { sessions, intra_threads, batch_size };
+        check_memory(&recipe, topology.batches_in_flight(config.threads), batch_size)?;
 
         let Model { file, input, provider, because, .. } = &model;
         let (file, input) = (file.clone(), input.clone());
@@ -173,7 +181,7 @@ impl Run {
             follow_symlinks: self.config.walk.follow_symlinks,
             max_file_bytes: self.config.max_file_bytes,
             batch_size: self.topology.batch_size,
-            batches_in_flight: self.batches_in_flight(),
+            batches_in_flight: self.topology.batches_in_flight(self.config.threads),
             stop,
             timing: &timing,
         };
@@ -261,12 +269,6 @@ impl Run {
         }
     }
 
-    /// One batch in each session, and enough being prepared that every thread has two images.
-    fn batches_in_flight(&self) -> usize {
-        let Topology { sessions, batch_size, .. } = self.topology;
-        sessions + 2 + (2 * self.config.threads).div_ceil(batch_size)
-    }
-
     fn show(&self) -> Show {
         let interval = self.config.progress_interval;
         match self.config.target {
@@ -282,6 +284,25 @@ impl Run {
 fn usual_sessions(config: &Config, model_bytes: u64) -> usize {
     let affordable = (SESSION_BYTES / model_bytes.max(1)).max(1);
     config.threads.min(usize::try_from(affordable).unwrap_or(usize::MAX))
+}
+
+/// Refuses batches whose tensors would take more than half of the memory that there is.
+fn check_memory(recipe: &Recipe, batches: usize, batch_size: usize) -> Result<(), RunError> {
+    let element = match recipe.element {
+        Element::U8 => 1,
+        Element::F16 => 2,
+        Element::F32 => 4,
+    };
+    let image = (recipe.size.area() * recipe.channels.count() * element) as u64;
+    let needed = image.checked_mul(batch_size as u64).and_then(|b| b.checked_mul(batches as u64));
+    let limit = config::memory_limit().map_or(u64::MAX >> 1, |bytes| bytes / 2);
+    match needed {
+        Some(needed) if needed <= limit => Ok(()),
+        _ => Err(RunError::Usage(format!(
+            "{batches} batches of {batch_size} images, {image} bytes each, are more than half of \
+             the memory\nhint: give a smaller `batch-size`"
+        ))),
+    }
 }
 
 fn load_runtime(config: &Config) -> Result<Runtime, RunError> {

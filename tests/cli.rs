@@ -184,7 +184,6 @@ fn quiet_says_nothing_on_success_and_why_on_failure() {
 }
 
 #[test]
-#[ignore = "bug: README: `--quiet` prints nothing unless something is wrong; exit 3 prints nothing"]
 fn quiet_says_that_some_images_failed() {
     let folder = TestDir::new();
     let hostile = repository("tests/images/hostile");
@@ -335,7 +334,6 @@ fn a_printed_job_gives_the_same_rows() {
 }
 
 #[test]
-#[ignore = "bug: a printed job's paths are relative to the current folder, a job's to its own"]
 fn a_printed_job_can_be_kept_in_a_folder_of_jobs() {
     let folder = TestDir::new();
     folder.link(&digits().join("3/0879.png"), "in/a.png");

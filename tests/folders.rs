@@ -302,7 +302,6 @@ fn names_cannot_steer_the_terminal() {
 }
 
 #[test]
-#[ignore = "bug: an input's name is printed as it is"]
 fn names_of_inputs_cannot_steer_the_terminal_either() {
     let folder = TestDir::new();
     let done = folder.classify("gone\u{1b}[2J", digits_model(), &[]).exits(13);

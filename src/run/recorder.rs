@@ -67,10 +67,14 @@ impl Recorder {
         }
         for (source, outcome) in batch.rows() {
             let ranked = match outcome {
-                Ok(scores) => {
-                    let activation = self.activation(batch.scores())?;
-                    rank::top_k(scores, activation, self.top_k)
-                }
+                Ok(scores) => match rank::check(scores) {
+                    Ok(()) => {
+                        let activation = self.activation(batch.scores())?;
+                        rank::top_k(scores, activation, self.top_k)
+                    }
+                    // Such a row also says nothing about the others' activation.
+                    Err(error) => Err(error),
+                },
                 Err(error) => {
                     self.failed(&source.name, error)?;
                     if self.too_many {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, fs, io,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -99,10 +99,17 @@ impl Summary {
         let mut bytes = serde_json::to_vec_pretty(&self.manifest)
             .map_err(|error| RunError::Internal(error.to_string()))?;
         bytes.push(b'\n');
-        if self.manifest.complete {
-            output::write_atomically(path, &bytes)
-        } else {
-            output::write_atomically(&path.with_extension("partial.json"), &bytes)
+        let unfinished = path.with_extension("partial.json");
+        if !self.manifest.complete {
+            return output::write_atomically(&unfinished, &bytes);
+        }
+        output::write_atomically(path, &bytes)?;
+        // The record of an interrupted run before this one tells of nothing any more.
+        match fs::remove_file(&unfinished) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(RunError::Output { path: unfinished, source })
+            }
+            _ => Ok(()),
         }
     }
 }
