@@ -3,6 +3,9 @@
 #![cfg(all(target_os = "linux", feature = "bundled"))]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "not shipped")]
 
+#[macro_use]
+mod told;
+
 use std::{fs, process::Command};
 
 mod program;
@@ -17,7 +20,7 @@ fn wrapper() -> Vec<&'static str> {
             return [unshare, &["env", "-i"]].concat();
         }
     }
-    println!("skipped: no `unshare -n` to take the network away with; the rest is tested");
+    told!("skipped: no `unshare -n` to take the network away with; the rest is tested");
     vec!["env", "-i"]
 }
 

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "not shipped")]
 
+#[macro_use]
+mod told;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -104,7 +107,7 @@ fn what_is_no_terminal_gets_no_escape_codes_and_no_carriage_returns() {
 #[test]
 fn a_terminal_gets_colours_unless_no_color_says_otherwise() {
     if Command::new("script").arg("--version").output().is_err() {
-        return println!("skipped: no `script` to make a terminal with");
+        return told!("skipped: no `script` to make a terminal with");
     }
     let folder = TestDir::new();
     let help = |variables: &[(&str, &str)]| {
@@ -127,7 +130,7 @@ fn a_terminal_gets_colours_unless_no_color_says_otherwise() {
 #[test]
 fn a_terminal_gets_a_bar_that_goes_away() {
     if Command::new("script").arg("--version").output().is_err() {
-        return println!("skipped: no `script` to make a terminal with");
+        return told!("skipped: no `script` to make a terminal with");
     }
     let folder = TestDir::new();
     folder.crowd("in", 5_000);

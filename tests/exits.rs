@@ -4,6 +4,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "not shipped")]
 
+#[macro_use]
+mod told;
+
 use std::{
     fs::{self, File},
     io::{self, BufRead as _, BufReader, Read as _},
@@ -425,7 +428,7 @@ fn a_run_that_begins_as_another_publishes_leaves_its_rows_alone() {
     let strace = ["strace", "-f", "-qq", "-o", "trace", "-P", path, "-e", "trace=openat", "-e"];
     if !std::process::Command::new("strace").arg("true").output().is_ok_and(|d| d.status.success())
     {
-        return println!("skipped: no strace to stop a run at one system call");
+        return told!("skipped: no strace to stop a run at one system call");
     }
     let program = folder.classify(formula(), test_model("dynamic.onnx"), &failing);
     let strace = strace.into_iter().chain(["inject=openat:signal=SIGSTOP:when=1"]);

@@ -4,6 +4,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "not shipped")]
 
+#[macro_use]
+mod told;
+
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -63,7 +66,7 @@ fn pipes_sockets_and_devices_are_never_opened() {
     if make("zero.jpg", FileType::CharacterDevice).is_ok() {
         expected.push(("zero.jpg", "not_regular"));
     } else {
-        println!("skipped: only root can make a device");
+        told!("skipped: only root can make a device");
     }
     let done = classify(&folder, &[]).exits(3).says(&["1 skipped (pipe, socket or device)"]);
     assert_eq!(endings(&done.rows()), expected);
@@ -190,7 +193,7 @@ fn unprivileged(program: Program) -> Option<Program> {
     if works.is_ok_and(|status| status.success()) {
         return Some(program.through(drop));
     }
-    println!("skipped: permissions do not bind root, and there is no setpriv");
+    told!("skipped: permissions do not bind root, and there is no setpriv");
     None
 }
 
@@ -262,7 +265,7 @@ fn every_name_comes_back_from_its_row() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let made = fs::copy(image(), path);
         if made.is_err() {
-            println!("skipped: this file system has no name {}", name.escape_ascii());
+            told!("skipped: this file system has no name {}", name.escape_ascii());
         }
         made.is_ok()
     });

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 #![allow(clippy::cast_possible_truncation, reason = "the goldens are f32, JSON knows f64 alone")]
 
+#[macro_use]
+mod told;
+
 use std::{
     fmt::Debug,
     fs,
@@ -187,7 +190,7 @@ fn tensors_are_those_of_pillow_and_numpy() {
         assert!(differs <= 1e-6, "{what}: {differs}");
         worst = worst.max(differs);
     }
-    println!("worst difference of a tensor element: {worst:e}");
+    told!("worst difference of a tensor element: {worst:e}");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+#[macro_use]
+mod told;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -448,7 +451,7 @@ fn a_pipe_is_not_waited_for() {
     let path = folder.path().join("pipe.jpg");
     let made = std::process::Command::new("mkfifo").arg(&path).status();
     if !made.is_ok_and(|status| status.success()) {
-        return println!("skipped: no mkfifo");
+        return told!("skipped: no mkfifo");
     }
     let met: Vec<_> = Walk::new(&[folder.path().to_owned()], walk_options()).unwrap().collect();
     let [Ok(Met::Failed(_, error))] = &met[..] else { panic!("{met:?}") };

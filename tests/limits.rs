@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 #![allow(unsafe_code, reason = "an allocator that counts can be written in no other way")]
 
+#[macro_use]
+mod told;
+
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     fs,
@@ -131,7 +134,7 @@ fn images_decoded_at_once_share_one_budget() {
             }
         });
     });
-    println!("eight 244 MiB images within a budget of 1400 MiB: {} MiB", peak / MIB);
+    told!("eight 244 MiB images within a budget of 1400 MiB: {} MiB", peak / MIB);
     assert!(peak >= 244 * MIB, "something was decoded: {peak}");
     assert!(peak <= budget, "{peak} bytes were in use, and the budget is {budget}");
 }

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+#[macro_use]
+mod told;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -23,7 +26,7 @@ fn data() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     let found = folder.is_dir();
     if !found {
-        println!("skipped: ../shared/data absent");
+        told!("skipped: ../shared/data absent");
     }
     found.then_some(folder)
 }
@@ -88,7 +91,7 @@ fn agrees(model: &str, job: &str, full: f64, least: usize) {
         }
     }
     let total = rows.len();
-    println!("{model}: {same} of {total} as the reference, {clear} of which it was sure");
+    told!("{model}: {same} of {total} as the reference, {clear} of which it was sure");
     assert!(wrong.is_empty(), "{model}: {wrong:#?}");
     assert!(same >= least, "{model}: {same} of {total}");
     assert!(clear > total / 2, "{model}: the reference is sure of {clear}");
@@ -166,9 +169,9 @@ fn every_file_is_a_row_or_was_skipped() {
         for status in rows.values() {
             *counts.entry(status).or_default() += 1;
         }
-        println!("{} files, {skipped} skipped, {counts:?}", files.len());
+        told!("{} files, {skipped} skipped, {counts:?}", files.len());
         for (name, status) in rows.iter().filter(|(_, status)| *status == "decoder_panic") {
-            println!("  {status}: {name}");
+            told!("  {status}: {name}");
         }
         assert_eq!(rows.len() as u64 + skipped, files.len() as u64);
         assert!(rows.keys().all(|name| files.contains(name)));
@@ -204,7 +207,7 @@ fn what_is_no_classifier_classifies_nothing() {
             let text = error.to_string();
             assert!(text.contains(model.file_name().unwrap().to_str().unwrap()), "{text}");
             if recipe == TORCH_224 {
-                println!("{}", text.lines().next().unwrap());
+                told!("{}", text.lines().next().unwrap());
             }
         }
         refused += 1;

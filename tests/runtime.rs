@@ -3,6 +3,9 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "not shipped")]
 
+#[macro_use]
+mod told;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -203,7 +206,7 @@ fn compile(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
         .args([&output, &input])
         .output()
     else {
-        println!("skipped: no rustc to compile a library with");
+        told!("skipped: no rustc to compile a library with");
         return None;
     };
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));

@@ -3,6 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "not shipped")]
 
+#[macro_use]
+mod told;
+
 use std::{fs, io::Read as _};
 
 mod program;
@@ -61,7 +64,7 @@ fn a_hundred_thousand_files_take_little_more_memory_than_a_thousand() {
     assert_eq!(rows, 1_000);
     let (many, rows) = peak(&folder, "in");
     assert_eq!(rows, FILES);
-    println!(
+    told!(
         "peak memory: {} KiB for 1,000 files, {} KiB for {FILES}, of them {FLAT} in one folder",
         few >> 10,
         many >> 10
