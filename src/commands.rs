@@ -58,8 +58,6 @@ fn classify(
     if dry_run {
         return print(&Run::prepare(config)?.describe()?);
     }
-    // Before any thread is started: loading ONNX Runtime sets an environment variable.
-    let run = Run::prepare(config)?;
     let stop = Stop::default();
     let announce = |_: Exit| {
         // A terminal that hung up cannot be written to, and that is no reason to panic.
@@ -68,7 +66,7 @@ fn classify(
     };
     interrupt::listen(&stop, announce)
         .map_err(|error| RunError::Internal(format!("no signal handler: {error}")))?;
-    let summary = run.execute(&stop)?;
+    let summary = Run::prepare(config)?.execute(&stop)?;
     if !quiet || summary.exit != Exit::Complete {
         let _ = write!(io::stderr(), "{}", printable(&summary.to_string()));
     }

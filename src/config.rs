@@ -24,6 +24,8 @@ const MAX_FILE_BYTES: u64 = 256 << 20;
 const DECODE_MEMORY: u64 = 2 << 30;
 /// Images per model call on a processor, where more gains nothing, and on a GPU, where it does.
 const BATCH_SIZE: (usize, usize) = (8, 64);
+/// More threads than any machine has cores, and few enough that starting them succeeds.
+const MAX_THREADS: usize = 1024;
 /// Seconds between progress lines when stderr is no terminal.
 const PROGRESS_INTERVAL: u64 = 30;
 
@@ -88,8 +90,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// `Usage` for a missing `inputs` or `model`, a bad pattern, or an output that would overwrite
-    /// the model or lies in no folder.
+    /// `Usage` for a missing `inputs` or `model`, a bad pattern, absurdly many threads, or an output
+    /// that would overwrite what the run reads.
     pub fn resolve(job: Job) -> Result<Self, RunError> {
         let missing = |key: &str, example: &str| {
             RunError::Usage(format!("`{key}` is missing\nhint: add {example}"))
@@ -144,6 +146,7 @@ impl Config {
                 job.progress_interval.map_or(PROGRESS_INTERVAL, u64::from),
             ),
         };
+        config.check_threads()?;
         config.check_paths().map(|()| config)
     }
 
@@ -151,6 +154,17 @@ impl Config {
     #[must_use]
     pub fn batch_size_on(&self, gpu: bool) -> usize {
         self.batch_size.unwrap_or(if gpu { BATCH_SIZE.1 } else { BATCH_SIZE.0 })
+    }
+
+    fn check_threads(&self) -> Result<(), RunError> {
+        let counts = [("threads", Some(self.threads)), ("sessions", self.sessions)];
+        match counts.into_iter().find(|(_, count)| count.is_some_and(|count| count > MAX_THREADS)) {
+            Some((key, _)) => Err(RunError::Usage(format!(
+                "`{key}` is over {MAX_THREADS}\nhint: more threads than the machine has cores gain \
+                 nothing; leave the key out to use them all"
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn check_paths(&self) -> Result<(), RunError> {
@@ -222,6 +236,8 @@ fn same_file(a: &Path, b: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     fn job() -> Job {
@@ -248,6 +264,16 @@ mod tests {
         ] {
             let error = Config::resolve(job).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn absurdly_many_threads_are_refused_before_they_are_started() {
+        for job in [
+            Job { threads: NonZeroUsize::new(50_000), ..job() },
+            Job { sessions: NonZeroUsize::new(2_000), ..job() },
+        ] {
+            assert!(Config::resolve(job).unwrap_err().to_string().contains("over 1024"));
         }
     }
 

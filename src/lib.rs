@@ -21,7 +21,7 @@ pub mod geometry;
 /// What can go wrong with an image, and with a run; exit statuses.
 pub mod error;
 
-/// What happens to an image between file and model, as one value.
+/// What happens to an image between its file and the model.
 pub mod recipe;
 
 /// The device asked for.

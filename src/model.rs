@@ -51,6 +51,10 @@ impl ModelFile {
         if path.is_dir() {
             return Err(fail("it is a folder\nhint: give the .onnx file inside it"));
         }
+        // A pipe would have to be waited for, and cannot be read again by ONNX Runtime.
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(fail("it is a pipe or device\nhint: give a regular file"));
+        }
         let mut head = Vec::new();
         let mut hash = Sha256::new();
         let hashed = File::open(path).and_then(|mut file| {
@@ -477,6 +481,10 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             let message = ModelFile::open(&path).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");
+        }
+        if cfg!(unix) {
+            let message = ModelFile::open("/dev/null".as_ref()).unwrap_err().to_string();
+            assert!(message.contains("device"), "{message}");
         }
         assert!(ModelFile::open(folder.path()).unwrap_err().to_string().contains("folder"));
     }

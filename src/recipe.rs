@@ -1,7 +1,7 @@
 //! What happens to an image between its file and the model, as one value.
 //!
-//! [`RecipeSpec`] is what a job file or a flag says, key by key; [`Recipe`] is what was decided,
-//! with nothing left open. Nothing here touches an image.
+//! `RecipeSpec` is what a job file or a flag says, key by key; `Recipe` is what was decided, with
+//! nothing left open. Nothing here touches an image.
 
 use serde::{Deserialize, Serialize};
 

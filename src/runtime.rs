@@ -28,6 +28,7 @@ pub use cuda::CudaError;
 pub use describe::Description;
 pub use error::RuntimeError;
 pub use load::Runtime;
+pub use probe::silence_telemetry;
 
 /// File names of ONNX Runtime on this system, the most usual first.
 #[cfg(target_os = "windows")]

@@ -25,7 +25,7 @@ pub(super) struct Opened {
 /// The official builds do that while the environment is created, before the function that turns
 /// telemetry off can be called; only this variable, read before, prevents it (`Privacy.md` of the
 /// package, "Disabling Telemetry").
-pub(super) fn silence_telemetry() {
+pub fn silence_telemetry() {
     const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
     if std::env::var_os(VARIABLE).is_some_and(|value| value == "1") {
         return;
