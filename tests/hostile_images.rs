@@ -9,7 +9,14 @@ mod told;
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::channel,
+    },
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use linnaeus::{
@@ -205,6 +212,26 @@ fn content_decides_and_not_the_name() {
     assert_eq!(pixels("photo.txt"), pixels("good.jpg"));
 }
 
+#[test]
+fn a_format_that_is_not_decoded_is_known_by_content_or_by_name() {
+    for (name, by_content, by_name) in [
+        ("fake.avif", "unsupported_format", "unsupported_format"),
+        ("fake.heic", "unsupported_format", "unsupported_format"),
+        ("fake.psd", "unsupported_format", "unsupported_format"),
+        ("fake.ico", "not_an_image", "unsupported_format"),
+        ("fake.svg", "not_an_image", "unsupported_format"),
+        ("fake.pdf", "not_an_image", "not_an_image"),
+    ] {
+        let bytes = fs::read(hostile(name)).unwrap();
+        let code = |path: &str, bytes: &[u8]| {
+            let decoder = decoder(Orientation::Ignore);
+            decoder.decode(bytes, Path::new(path), &mut Pixels::default()).unwrap_err().code()
+        };
+        assert_eq!(code("photo.jpg", &bytes), by_content, "{name} as photo.jpg");
+        assert_eq!(code(name, b"something else"), by_name, "something else as {name}");
+    }
+}
+
 /// Sound files, and how many bytes at the end hold no picture: without them the file is whole.
 const SOUND: [(&str, usize); 8] = [
     ("good.jpg", 0),
@@ -328,28 +355,39 @@ fn vanished() -> ItemError {
     open_regular(&hostile("gone.jpg"), false).unwrap_err()
 }
 
-/// A file that another thread goes on writing.
-fn changed() -> ItemError {
+/// What is said of a file while `write` goes on writing it on another thread, with a number that
+/// grows.
+fn changed(write: impl Fn(&fs::File, u32) + Sync) -> ItemError {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jpg");
-    fs::write(&path, vec![1; 1 << 20]).unwrap();
-    let done = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    fs::write(&path, vec![1; 1 << 22]).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
         scope.spawn(|| {
-            let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
-            while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                std::io::Write::write_all(&mut file, b"more").unwrap();
+            let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+            let mut number = 0;
+            while !done.load(Relaxed) {
+                number += 1;
+                write(&file, number);
             }
         });
         let mut bytes = Vec::new();
-        let error = loop {
-            if let Err(error) = read_whole(&path, false, 1 << 40, &mut bytes) {
-                break error;
-            }
-        };
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
-        error
+        // Each reading has a good chance to see it; a thousand times none is no chance.
+        let mut readings = (0..1000).map(|_| read_whole(&path, false, 1 << 40, &mut bytes));
+        let error = readings.find_map(Result::err);
+        done.store(true, Relaxed);
+        error.expect("a file that changes all the time is read as if it did not")
     })
+}
+
+#[test]
+fn a_file_that_grows_or_is_written_over_is_not_half_read() {
+    let grows = changed(|mut file, _| file.write_all(b"more").unwrap());
+    let written_over = changed(|file, number| {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(number));
+        file.set_modified(time).unwrap();
+    });
+    assert_eq!([grows.code(), written_over.code()], ["changed"; 2]);
 }
 
 fn not_regular() -> ItemError {
@@ -428,7 +466,7 @@ fn every_error_code_has_a_cause() {
         refused("huge_header.png"),
         unreadable(),
         vanished(),
-        changed(),
+        changed(|mut file, _| file.write_all(b"more").unwrap()),
         not_regular(),
         symlink_loop(),
         decoder_panic(),
@@ -456,7 +494,15 @@ fn a_pipe_is_not_waited_for() {
     let met: Vec<_> = Walk::new(&[folder.path().to_owned()], walk_options()).unwrap().collect();
     let [Ok(Met::Failed(_, error))] = &met[..] else { panic!("{met:?}") };
     assert_eq!(error.code(), "not_regular");
-    // It may also become one between listing and reading.
-    let error = read_whole(&path, false, 99, &mut Vec::new()).unwrap_err();
-    assert_eq!(error.code(), "not_regular");
+    // It may also become one between listing and reading. Opened the usual way, it would wait for
+    // a writer for ever.
+    let (tell, told) = channel();
+    #[expect(clippy::disallowed_methods, reason = "a thread that hangs cannot be waited for")]
+    thread::spawn(move || {
+        // Kept as long as the pipe is read.
+        let _folder = folder;
+        let _ = tell.send(read_whole(&path, false, 99, &mut Vec::new()));
+    });
+    let read = told.recv_timeout(Duration::from_mins(1)).expect("reading a pipe waits for ever");
+    assert_eq!(read.unwrap_err().code(), "not_regular");
 }

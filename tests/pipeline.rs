@@ -30,7 +30,7 @@ use linnaeus::{
     interrupt::Stop,
     pipeline::{Batch, Pipeline},
     preprocess::Preprocessor,
-    recipe::{Element, InputSpec, Recipe, RecipeSpec},
+    recipe::{Alpha, Deep, Element, InputSpec, Orientation, Recipe, RecipeSpec},
     source::Source,
     timing::Timing,
     walk::{Met, Skip},
@@ -193,10 +193,39 @@ impl Seen {
     }
 }
 
+/// Bytes that all images being decoded may take.
+const BUDGET: u64 = 1 << 20;
+
+fn decoder() -> Decoder {
+    Decoder {
+        limits: Limits { max_pixels: 1000, max_bytes: BUDGET },
+        policy: Policy { exif: Orientation::Ignore, alpha: Alpha::Drop, deep: Deep::HighByte },
+        budget: Budget::new(BUDGET),
+    }
+}
+
 /// Runs a pipeline; `sink` sees the number of the batch, after what it holds was noted.
 fn run<W>(
     shape: Shape,
     stop: &Stop,
+    walk: W,
+    engines: Vec<Box<dyn Engine<f32> + '_>>,
+    sink: impl FnMut(usize, &Seen) -> Result<ControlFlow<()>, RunError>,
+) -> (Result<(), RunError>, Seen)
+where
+    W: Iterator<Item = Result<Met, RunError>> + Send,
+{
+    run_with(&Settings { decoder: &decoder(), shape, stop }, walk, engines, sink)
+}
+
+struct Settings<'a> {
+    decoder: &'a Decoder,
+    shape: Shape,
+    stop: &'a Stop,
+}
+
+fn run_with<W>(
+    settings: &Settings<'_>,
     walk: W,
     engines: Vec<Box<dyn Engine<f32> + '_>>,
     mut sink: impl FnMut(usize, &Seen) -> Result<ControlFlow<()>, RunError>,
@@ -204,6 +233,7 @@ fn run<W>(
 where
     W: Iterator<Item = Result<Met, RunError>> + Send,
 {
+    let Settings { decoder, shape, stop } = *settings;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(shape.threads).build().unwrap();
     let spec: RecipeSpec = toml::from_str("resize = 'none'\nscale = 1\nlayout = 'nchw'").unwrap();
     let input = InputSpec {
@@ -213,14 +243,9 @@ where
         dims: [3, HEIGHT, WIDTH].map(Some),
     };
     let recipe = Recipe::resolve(&spec, &input).unwrap();
-    let decoder = Decoder {
-        limits: Limits { max_pixels: 1000, max_bytes: 1 << 20 },
-        policy: Policy { exif: recipe.exif, alpha: recipe.alpha, deep: recipe.deep },
-        budget: Budget::new(1 << 20),
-    };
     let pipeline = Pipeline {
         pool: &pool,
-        decoder: &decoder,
+        decoder,
         preprocessor: &Preprocessor::new(recipe),
         follow_symlinks: false,
         max_file_bytes: 1 << 20,
@@ -405,6 +430,35 @@ fn an_engine_that_panics_on_the_very_last_batch_is_not_success() {
         let (outcome, seen) = run(USUAL, &Stop::default(), folder.walk(), engines, go_on);
         assert!(matches!(outcome, Err(RunError::Internal(_))), "{outcome:?}");
         assert_eq!(seen.rows.len(), 3);
+    });
+}
+
+#[test]
+fn a_batch_that_no_engine_is_left_for_ends_the_run() {
+    watched(|| {
+        let folder = Folder::sound(6);
+        // The first batch needs more memory for decoding than the second, and gets it only when
+        // the one engine is about to panic on the second: nobody is left to score the first.
+        for source in &folder.sources[..3] {
+            let mut bytes = Cursor::new(Vec::new());
+            let deep = image::ImageBuffer::<image::Rgb<u16>, _>::new(WIDTH as u32, HEIGHT as u32);
+            deep.write_to(&mut bytes, ImageFormat::Png).unwrap();
+            fs::write(&source.path, bytes.into_inner()).unwrap();
+        }
+        let decoder = decoder();
+        // Of a pixel of 8-bit samples, 9 bytes are asked for, of one of 16 bits 15.
+        let shallow = (HEIGHT * WIDTH * 9) as u64;
+        let held = Mutex::new(Some(decoder.budget.acquire(BUDGET - shallow)));
+        let panics = engine(|numbers, _| {
+            drop(held.lock().unwrap().take());
+            panic!("the engine's own panic on {numbers:?}");
+        });
+        // Three threads may wait with the first batch.
+        let shape = Shape { threads: 6, ..USUAL };
+        let settings = Settings { decoder: &decoder, shape, stop: &Stop::default() };
+        let (outcome, seen) = run_with(&settings, folder.walk(), vec![panics], go_on);
+        assert!(matches!(outcome, Err(RunError::Internal(_))), "{outcome:?}");
+        assert!(seen.rows.is_empty(), "{seen:?}");
     });
 }
 
