@@ -17,7 +17,7 @@ pub mod jpeg;
 mod orient;
 mod raster;
 
-pub use budget::Budget;
+pub use budget::{Budget, Permit};
 pub use contain::{contained, silence_contained_panics};
 use jpeg::JpegError;
 
@@ -77,11 +77,19 @@ impl Decoder {
     /// Decodes `bytes` into `pixels`. Content decides the format; `path` is looked at only to say
     /// more about a file that is no image by its content.
     ///
+    /// The permit stands for the memory: hold it as long as `pixels` is needed, so that images on
+    /// other threads wait where there is no room for them.
+    ///
     /// # Errors
     ///
     /// `not_an_image`, `unsupported_format`, `too_large` (before the allocation), `truncated`,
     /// `corrupt`, and `decoder_panic`.
-    pub fn decode(&self, bytes: &[u8], path: &Path, pixels: &mut Pixels) -> Result<(), ItemError> {
+    pub fn decode(
+        &self,
+        bytes: &[u8],
+        path: &Path,
+        pixels: &mut Pixels,
+    ) -> Result<Permit<'_>, ItemError> {
         let head = &bytes[..bytes.len().min(SNIFF_BYTES)];
         match format::sniff(head) {
             Some(ImageFormat::Other(name)) => {
@@ -100,24 +108,24 @@ impl Decoder {
         format: ImageFormat,
         bytes: &[u8],
         pixels: &mut Pixels,
-    ) -> Result<(), ItemError> {
-        let orientation = if format == ImageFormat::Jpeg {
+    ) -> Result<Permit<'_>, ItemError> {
+        let (orientation, permit) = if format == ImageFormat::Jpeg {
             let header = jpeg::read_header(bytes)?;
             let needed = header.decode_bytes();
             self.admit(header.height, header.width, needed)?;
-            let _permit = self.budget.acquire(needed);
+            let permit = self.budget.acquire(needed);
             let decoded = jpeg::decode(bytes, &mut pixels.data)?;
             let [height, width] = [decoded.height, decoded.width].map(|side| side as usize);
             pixels.size = Size { height, width };
             pixels.channels = decoded.channels;
-            orient::of_jpeg(bytes)
+            (orient::of_jpeg(bytes), permit)
         } else {
             raster::decode(self, format, bytes, pixels)?
         };
         if self.policy.exif == Orientation::Apply {
             orient::apply(orientation, pixels);
         }
-        Ok(())
+        Ok(permit)
     }
 
     /// Checks an image's dimensions, and the bytes that decoding `needed`, against the limits.

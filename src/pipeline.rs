@@ -122,6 +122,22 @@ struct Worker {
     scratch: Scratch,
 }
 
+/// Bytes of a buffer that a worker keeps for the next image: a 12-megapixel photo in colour fits.
+const KEPT_BYTES: usize = 40 << 20;
+
+impl Worker {
+    /// Gives back buffers over `kept` bytes, which an unusually large image took.
+    fn trim(&mut self, kept: usize) {
+        let Self { bytes, pixels, scratch } = self;
+        for buffer in [bytes, &mut pixels.data] {
+            if buffer.capacity() > kept {
+                *buffer = Vec::new();
+            }
+        }
+        scratch.trim(kept);
+    }
+}
+
 type Promise<T> = SyncSender<Result<Batch<T>, RunError>>;
 type Ticket<T> = Receiver<Result<Batch<T>, RunError>>;
 
@@ -253,6 +269,7 @@ impl<T: Sample> Pipeline<'_, T> {
                 // What a panic left in a worker's buffers, the next image overwrites.
                 let mut worker = workers[index].lock().unwrap_or_else(PoisonError::into_inner);
                 *outcome = self.prepare_image(source, &mut worker, slot);
+                worker.trim(self.kept_bytes());
             }
         });
         let mut images = 0;
@@ -269,6 +286,13 @@ impl<T: Sample> Pipeline<'_, T> {
         batch.images = images;
     }
 
+    /// What each of a worker's four buffers may keep. The decode budget counts images being worked
+    /// on; this holds what idle workers keep below it, too.
+    fn kept_bytes(&self) -> usize {
+        let share = self.decoder.budget.total() / (4 * self.pool.current_num_threads() as u64);
+        usize::try_from(share).unwrap_or(usize::MAX).min(KEPT_BYTES)
+    }
+
     fn prepare_image(
         &self,
         source: &Source,
@@ -280,8 +304,11 @@ impl<T: Sample> Pipeline<'_, T> {
         timing.measure(Stage::Read, || {
             source::read_whole(&source.path, self.follow_symlinks, self.max_file_bytes, bytes)
         })?;
-        timing.measure(Stage::Decode, || self.decoder.decode(bytes, &source.path, pixels))?;
-        timing.measure(Stage::Preprocess, || self.preprocessor.write(pixels, scratch, slot))
+        let decoded =
+            timing.measure(Stage::Decode, || self.decoder.decode(bytes, &source.path, pixels));
+        decoded.and_then(|_permit| {
+            timing.measure(Stage::Preprocess, || self.preprocessor.write(pixels, scratch, slot))
+        })
     }
 
     fn infer(

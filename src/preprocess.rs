@@ -34,6 +34,17 @@ pub struct Scratch {
     resized: Vec<u8>,
 }
 
+impl Scratch {
+    /// Gives back buffers that hold more than `kept` bytes.
+    pub fn trim(&mut self, kept: usize) {
+        for buffer in [&mut self.gray.data, &mut self.square.data] {
+            if buffer.capacity() > kept {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
 impl<T: Sample> Preprocessor<T> {
     /// Prepares the tables of `recipe`.
     #[must_use]

@@ -88,9 +88,11 @@ const MIB: usize = 1 << 20;
 fn the_allocator_counts() {
     let _alone = MEASURING.lock();
     let ((), peak) = measured(|| drop(std::hint::black_box(vec![1_u8; 5 * MIB])));
-    assert!((5 * MIB..6 * MIB).contains(&peak), "{peak}");
+    // The other tests wait, but the threads that run them free some bytes meanwhile.
+    let about = 5 * MIB - 64 * 1024..6 * MIB;
+    assert!(about.contains(&peak), "{peak}");
     let (_kept, peak) = measured(|| std::hint::black_box(vec![0_u8; 5 * MIB]));
-    assert!((5 * MIB..6 * MIB).contains(&peak), "{peak}");
+    assert!(about.contains(&peak), "{peak}");
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn a_header_that_claims_too_much_is_refused_without_memory_for_it() {
             // Two decoders refuse these headers before the limits are looked at.
             let expected =
                 if matches!(extension, "webp" | "tif") { "corrupt" } else { "too_large" };
-            assert_eq!(code, Err(expected), "{extension}: {outcome:?}");
+            assert_eq!(code.map(|_| ()), Err(expected), "{extension}: {outcome:?}");
             println!("huge_header.{extension}: {} KiB", peak / 1024);
             assert!(peak < 10 * MIB, "{extension} took {peak} bytes");
         }

@@ -25,6 +25,12 @@ impl Budget {
         Self { total, free: Mutex::new(total), returned: Condvar::new() }
     }
 
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Takes `bytes`, waiting while others hold them. More than the whole budget takes all of it,
     /// so that nobody waits for ever.
     pub fn acquire(&self, bytes: u64) -> Permit<'_> {

@@ -10,7 +10,7 @@ use image::{
     metadata::Orientation,
 };
 
-use super::{Decoder, Pixels, Policy, ending};
+use super::{Decoder, Permit, Pixels, Policy, ending};
 use crate::{
     error::ItemError,
     format::ImageFormat,
@@ -18,13 +18,14 @@ use crate::{
     recipe::{Alpha, Deep},
 };
 
-/// Decodes `bytes` of `format` into `pixels` and returns the orientation that the file tells.
-pub(super) fn decode(
-    decoder: &Decoder,
+/// Decodes `bytes` of `format` into `pixels` and returns the orientation that the file tells, and
+/// the permit for the memory.
+pub(super) fn decode<'budget>(
+    decoder: &'budget Decoder,
     format: ImageFormat,
     bytes: &[u8],
     pixels: &mut Pixels,
-) -> Result<Orientation, ItemError> {
+) -> Result<(Orientation, Permit<'budget>), ItemError> {
     let cut = match format {
         ImageFormat::WebP => ending::webp_is_cut(bytes),
         ImageFormat::Gif => ending::gif_is_cut(bytes),
@@ -52,7 +53,7 @@ pub(super) fn decode(
     let area = u64::from(height) * u64::from(width);
     let needed = area.saturating_mul(per_pixel);
     decoder.admit(height, width, needed)?;
-    let _permit = decoder.budget.acquire(needed);
+    let permit = decoder.budget.acquire(needed);
 
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(decoder.limits.max_bytes);
@@ -67,12 +68,12 @@ pub(super) fn decode(
         pixels.data.resize(samples, 0);
         opened.read_image_boxed(&mut pixels.data).map_err(|error| item_error(&error))?;
         pixels.channels = usize::from(color.channel_count());
-        return Ok(orientation);
+        return Ok((orientation, permit));
     }
     let mut raw = vec![0; samples];
     opened.read_image_boxed(&mut raw).map_err(|error| item_error(&error))?;
     flatten(color, &raw, decoder.policy, pixels)?;
-    Ok(orientation)
+    Ok((orientation, permit))
 }
 
 /// Samples of any kind to H×W×3 or H×W×1 bytes.
