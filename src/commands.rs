@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use clap::CommandFactory as _;
 use linnaeus::{
     config::Config,
-    error::{Exit, RunError},
+    error::{Exit, RunError, with_causes},
     interrupt::{self, Stop},
     job::Job,
     progress::printable,
@@ -95,8 +95,7 @@ fn licenses() -> String {
 }
 
 fn runtime_error(error: &dyn std::error::Error) -> RunError {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    RunError::Runtime(causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")))
+    RunError::Runtime(with_causes(error))
 }
 
 /// Prints to standard output; the one place that does.

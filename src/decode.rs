@@ -133,14 +133,9 @@ impl Decoder {
         let area = u64::from(height) * u64::from(width);
         let Limits { max_pixels, max_bytes } = self.limits;
         let checks = [
-            (
-                "its longer side in pixels",
-                u64::from(height.max(width)),
-                u64::from(MAX_SIDE),
-                "none",
-            ),
-            ("its area in pixels", area, max_pixels, "max-pixels"),
-            ("the memory for decoding it, in bytes,", needed, max_bytes, "decode-memory"),
+            ("its longer side in pixels", u64::from(height.max(width)), u64::from(MAX_SIDE), None),
+            ("its area in pixels", area, max_pixels, Some("max-pixels")),
+            ("the memory for decoding it, in bytes,", needed, max_bytes, Some("decode-memory")),
         ];
         let over = checks.into_iter().find(|(_, found, limit, _)| found > limit);
         if let Some((what, found, limit, key)) = over {

@@ -36,7 +36,7 @@ pub enum ItemError {
         reason: String,
     },
     /// A limit would be exceeded by decoding it.
-    #[error("{what} is {found}, over the limit of {limit} (key `{key}`)")]
+    #[error("{what} is {found}, over the limit of {limit}{}", key.map(|key| format!(" (key `{key}`)")).unwrap_or_default())]
     TooLarge {
         /// What is too large.
         what: &'static str,
@@ -44,8 +44,8 @@ pub enum ItemError {
         found: u64,
         /// The limit in force.
         limit: u64,
-        /// The key that moves the limit.
-        key: &'static str,
+        /// The key that moves the limit, when there is one.
+        key: Option<&'static str>,
     },
     /// The file or folder could not be opened or read.
     #[error("cannot read it: {0}")]
@@ -173,6 +173,13 @@ pub enum RunError {
     /// A bug here.
     #[error("internal error: {0}\nhint: please report it with the command line")]
     Internal(String),
+}
+
+/// An error and all its causes in one line, for messages whose reader has no use for the levels.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn output_hint(error: &io::Error) -> &'static str {

@@ -11,7 +11,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use crate::{device::Device, error::RunError, recipe::RecipeSpec};
+use crate::{
+    device::Device,
+    error::RunError,
+    recipe::{RecipeSpec, as_text},
+};
 
 /// A job: every key of a job file. The flags of `classify` and `run` have the same names.
 ///
@@ -47,7 +51,7 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
     /// Where the model runs.
-    #[serde(with = "device_text", skip_serializing_if = "Option::is_none", default)]
+    #[serde(with = "as_text", skip_serializing_if = "Option::is_none", default)]
     pub device: Option<Device>,
     /// The ONNX Runtime library to load instead of the bundled one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,29 +102,6 @@ pub struct Job {
 
 fn is_unsaid(recipe: &RecipeSpec) -> bool {
     *recipe == RecipeSpec::default()
-}
-
-mod device_text {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::device::Device;
-
-    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
-        device: &Option<Device>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match device {
-            Some(device) => serializer.collect_str(device),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Device>, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
-    }
 }
 
 /// The output's format.

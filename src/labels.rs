@@ -4,11 +4,14 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use crate::error::RunError;
+use crate::{digest, error::RunError};
 
 /// One name per class, by index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Labels(Vec<String>);
+pub struct Labels {
+    names: Vec<String>,
+    sha256: String,
+}
 
 impl Labels {
     /// Reads a label file. Its content decides how:
@@ -41,6 +44,7 @@ impl Labels {
     ///
     /// A message that says what is missing or doubled.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let whole = text;
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
         let names = if text.trim_start().starts_with(['{', '[']) {
             let value = serde_json::from_str(text).map_err(|error| format!("bad JSON: {error}"))?;
@@ -48,19 +52,29 @@ impl Labels {
         } else {
             from_lines(text)
         };
-        if names.is_empty() { Err("it is empty".to_owned()) } else { Ok(Self(names)) }
+        if names.is_empty() {
+            Err("it is empty".to_owned())
+        } else {
+            Ok(Self { names, sha256: sha256_of(whole) })
+        }
     }
 
     /// How many classes are named.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.names.len()
+    }
+
+    /// SHA-256 of the text that they were read from, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// The name of class `index`.
     #[must_use]
     pub fn name(&self, index: usize) -> Option<&str> {
-        self.0.get(index).map(String::as_str)
+        self.names.get(index).map(String::as_str)
     }
 
     /// Checks that there is a name for each of the model's `classes`.
@@ -89,6 +103,10 @@ impl Labels {
             path.display()
         )))
     }
+}
+
+fn sha256_of(text: &str) -> String {
+    digest::of(text.as_bytes()).expect("reading from memory").1
 }
 
 fn from_lines(text: &str) -> Vec<String> {
@@ -162,7 +180,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Vec<String> {
-        Labels::parse(text).unwrap().0
+        Labels::parse(text).unwrap().names
     }
 
     #[test]
@@ -194,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_1001_class_case_is_named() {
-        let labels = Labels(vec!["x".to_owned(); 1000]);
+        let labels = Labels::parse(&"x\n".repeat(1000)).unwrap();
         let message = labels.fit(1001, Path::new("l.txt")).unwrap_err().to_string();
         assert!(message.contains("background") && message.contains("1001"), "{message}");
     }

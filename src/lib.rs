@@ -21,6 +21,9 @@ pub mod geometry;
 /// What can go wrong with an image, and with a run; exit statuses.
 pub mod error;
 
+/// SHA-256 of what a run reads and writes.
+pub mod digest;
+
 /// What happens to an image between its file and the model.
 pub mod recipe;
 

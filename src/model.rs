@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -17,12 +17,11 @@ use ort::{
     value::{TensorElementType, ValueType},
 };
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::{
     device::Device,
-    error::RunError,
-    output::hexadecimal,
+    digest,
+    error::{RunError, with_causes},
     recipe::{Element, InputSpec, shape_text},
     runtime::Runtime,
 };
@@ -56,13 +55,11 @@ impl ModelFile {
             return Err(fail("it is a pipe or device\nhint: give a regular file"));
         }
         let mut head = Vec::new();
-        let mut hash = Sha256::new();
         let hashed = File::open(path).and_then(|mut file| {
             file.by_ref().take(512).read_to_end(&mut head)?;
-            hash.update(&head);
-            hash_rest(&mut file, &mut hash).map(|rest| head.len() as u64 + rest)
+            digest::of(head.as_slice().chain(file))
         });
-        let bytes = hashed.map_err(|error| fail(&error.to_string()))?;
+        let (bytes, sha256) = hashed.map_err(|error| fail(&error.to_string()))?;
         let text = head.trim_ascii_start();
         if text.starts_with(b"version https://git-lfs") {
             return Err(fail(
@@ -78,23 +75,7 @@ impl ModelFile {
         if bytes == 0 {
             return Err(fail("it is empty"));
         }
-        Ok(Self { path: path.to_owned(), bytes, sha256: hexadecimal(&hash.finalize()) })
-    }
-}
-
-fn hash_rest(file: &mut File, hash: &mut Sha256) -> io::Result<u64> {
-    let mut chunk = vec![0; 1 << 20];
-    let mut total = 0;
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return Ok(total),
-            Ok(count) => {
-                hash.update(&chunk[..count]);
-                total += count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+        Ok(Self { path: path.to_owned(), bytes, sha256 })
     }
 }
 
@@ -187,7 +168,10 @@ impl Model {
             }
             Device::Cuda(index) => {
                 let provider = Provider::Cuda(index);
-                runtime.preload_cuda().map_err(|error| no_gpu(device, &error))?;
+                runtime.preload_cuda().map_err(|error| {
+                    let why = with_causes(&error);
+                    RunError::Runtime(format!("`device = \"{device}\"` cannot be used: {why}"))
+                })?;
                 let session = open(&file, runtime, &provider, intra_threads)?;
                 (session, provider, None)
             }
@@ -301,14 +285,6 @@ fn open_auto(
             Ok((session, Provider::Cpu, Some(reason)))
         }
     }
-}
-
-fn no_gpu(device: Device, error: &dyn std::error::Error) -> RunError {
-    let mut text = format!("`device = \"{device}\"` cannot be used: {error}");
-    if let Some(cause) = error.source() {
-        text = format!("{text} ({cause})");
-    }
-    RunError::Runtime(text)
 }
 
 fn open(

@@ -7,10 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
-
 use crate::{
     config::Target,
+    digest::Hashing,
     error::{ItemError, RunError},
     job::Format,
     labels::Labels,
@@ -54,8 +53,8 @@ pub struct Output {
     sink: Sink,
     /// Rows are encoded here first, so that a row is written whole or not at all.
     row: Vec<u8>,
-    hash: Sha256,
-    bytes: u64,
+    /// What was handed to the sink.
+    hash: Hashing<io::Sink>,
     rows: u64,
 }
 
@@ -86,8 +85,8 @@ impl Output {
             Target::Stdout => Sink::Stdout(BufWriter::new(io::stdout())),
             Target::File(path) => open(path)?,
         };
-        let (hash, row) = (Sha256::new(), Vec::new());
-        let mut output = Self { table, sink, row, hash, bytes: 0, rows: 0 };
+        let (hash, row) = (Hashing::new(io::sink()), Vec::new());
+        let mut output = Self { table, sink, row, hash, rows: 0 };
         row::write_header(&output.table, &mut output.row);
         output.write_encoded()?;
         Ok(output)
@@ -167,8 +166,8 @@ impl Output {
     }
 
     fn written(self, path: Option<PathBuf>) -> Written {
-        let sha256 = hexadecimal(&self.hash.finalize());
-        Written { path, rows: self.rows, bytes: self.bytes, sha256 }
+        let (bytes, sha256) = self.hash.finish();
+        Written { path, rows: self.rows, bytes, sha256 }
     }
 
     fn sync(&mut self) -> Result<(), RunError> {
@@ -182,9 +181,8 @@ impl Output {
 
     fn write_encoded(&mut self) -> Result<(), RunError> {
         let row = std::mem::take(&mut self.row);
-        self.hash.update(&row);
-        self.bytes += row.len() as u64;
-        let written = self.writer().write_all(&row);
+        let hashed = self.hash.write_all(&row);
+        let written = hashed.and_then(|()| self.writer().write_all(&row));
         self.row = row;
         self.row.clear();
         written.map_err(|source| self.failed(source))
@@ -320,16 +318,6 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,7 +337,7 @@ mod tests {
         assert!(!path.exists());
         let written = output.publish().unwrap();
         let bytes = fs::read(&path).unwrap();
-        assert_eq!(written.sha256, hexadecimal(&Sha256::digest(&bytes)));
+        assert_eq!(written.sha256, crate::digest::of(&bytes[..]).unwrap().1);
         assert_eq!((written.rows, written.bytes), (1, bytes.len() as u64));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }

@@ -11,6 +11,7 @@ mod numeric;
 mod words;
 
 pub use numeric::{PerChannel, Scale};
+pub(crate) use words::as_text;
 pub use words::{
     Activation, Alpha, Channels, Crop, CropRounding, Deep, Interpolation, Kernel, Layout,
     Orientation, Resize, ResizeRounding,

@@ -1,7 +1,6 @@
 //! A whole run: opens everything, says what it would do, and does it.
 
 use std::{
-    fs,
     io::{self, IsTerminal as _},
     sync::{
         Arc,
@@ -13,19 +12,18 @@ use std::{
 
 use half::f16;
 use ort::value::PrimitiveTensorElementType;
-use sha2::{Digest, Sha256};
 
 use crate::{
     config::{self, Config, Target},
     decode::{Budget, Decoder, Policy},
     device::Device,
     engine::{Engine, OrtEngine},
-    error::RunError,
+    error::{RunError, with_causes},
     interrupt::Stop,
     labels::Labels,
     manifest::LabelsRecord,
     model::{self, Model, ModelFile, OutputSpec, Provider, Sessions},
-    output::{self, Output, Table},
+    output::{Output, Table},
     pipeline::Pipeline,
     preprocess::{Preprocessor, Sample},
     progress::{Progress, Show},
@@ -122,8 +120,7 @@ impl Run {
         let labels = match (labels, &config.labels) {
             (Some(labels), Some(path)) => {
                 let labels = labels.fit(classes, path)?;
-                let sha256 =
-                    output::hexadecimal(&Sha256::digest(fs::read(path).unwrap_or_default()));
+                let sha256 = labels.sha256().to_owned();
                 let record = LabelsRecord { path: path.clone(), sha256, count: labels.count() };
                 Some((labels, record))
             }
@@ -313,11 +310,6 @@ fn load_runtime(config: &Config) -> Result<Runtime, RunError> {
     runtime::locate(&request)
         .and_then(runtime::Located::load)
         .map_err(|error| RunError::Runtime(with_causes(&error)))
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Tries the model on blank images: two at once when batches are larger than one, because a model

@@ -13,7 +13,6 @@ mod bundle;
 mod cache;
 mod cuda;
 mod describe;
-mod digest;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
 mod elf;
 mod error;

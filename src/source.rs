@@ -94,7 +94,7 @@ pub fn read_whole(
         what: "its size in bytes",
         found,
         limit: max_bytes,
-        key: "max-file-bytes",
+        key: Some("max-file-bytes"),
     };
     if before.len() > max_bytes {
         return Err(too_large(before.len()));

@@ -158,7 +158,7 @@ impl Walk {
         {
             return None;
         }
-        let source = || self.source(root, entry.path());
+        let source = || source_below(root, entry.path());
         // A root that is a file was named by the user: it is a candidate whatever it is.
         let wanted =
             entry.depth() == 0 || options.every_file || format::has_image_extension(entry.path());
@@ -190,7 +190,7 @@ impl Walk {
     }
 
     /// What cannot be listed or followed becomes a row under its own name.
-    fn unlisted(&self, root: &Root, error: &walkdir::Error) -> Result<Met, RunError> {
+    fn unlisted(root: &Root, error: &walkdir::Error) -> Result<Met, RunError> {
         let path = error.path().unwrap_or(&root.path);
         let cause = || {
             error.io_error().map_or_else(
@@ -201,26 +201,26 @@ impl Walk {
         if error.depth() == 0 && error.loop_ancestor().is_none() {
             return Err(RunError::Input { path: path.to_owned(), source: cause() });
         }
-        let source = self.source(root, path);
+        let source = source_below(root, path);
         let reason = match error.loop_ancestor() {
             Some(_) => ItemError::SymlinkLoop,
             None => ItemError::Unreadable(cause()),
         };
         Ok(Met::Failed(source, reason))
     }
+}
 
-    #[expect(clippy::unused_self, reason = "reads as the walk's own naming rule")]
-    fn source(&self, root: &Root, path: &Path) -> Source {
-        let relative = below(&root.path, path);
-        let mut name = root.prefix.clone();
-        if !relative.as_os_str().is_empty() {
-            if !name.is_empty() && !name.ends_with(b"/") {
-                name.push(b'/');
-            }
-            name.extend(name_bytes(relative));
+/// The file at `path`, named as seen from its root.
+fn source_below(root: &Root, path: &Path) -> Source {
+    let relative = below(&root.path, path);
+    let mut name = root.prefix.clone();
+    if !relative.as_os_str().is_empty() {
+        if !name.is_empty() && !name.ends_with(b"/") {
+            name.push(b'/');
         }
-        Source { path: path.to_owned(), name }
+        name.extend(name_bytes(relative));
     }
+    Source { path: path.to_owned(), name }
 }
 
 impl Iterator for Walk {
@@ -237,7 +237,7 @@ impl Iterator for Walk {
             let Some(entry) = entries.next() else { continue };
             let met = match entry {
                 Ok(entry) => self.meet(&root, &entry).map(Ok),
-                Err(error) => Some(self.unlisted(&root, &error)),
+                Err(error) => Some(Self::unlisted(&root, &error)),
             };
             self.current = Some((root, entries));
             if met.is_some() {

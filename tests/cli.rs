@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use linnaeus::{job::Job, output::hexadecimal, recipe::RecipeSpec};
+use linnaeus::{job::Job, recipe::RecipeSpec};
 use sha2::{Digest as _, Sha256};
 
 mod program;
@@ -378,7 +378,7 @@ fn a_dry_run_reads_no_image_and_writes_nothing() {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
+    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[test]

@@ -26,7 +26,6 @@ use linnaeus::{
     error::ItemError,
     geometry::Size,
     model::{Model, ModelFile},
-    output::hexadecimal,
     preprocess::{Preprocessor, Scratch},
     rank,
     recipe::{Activation, Alpha, Deep, Element, InputSpec, Orientation, Recipe, RecipeSpec},
@@ -79,7 +78,7 @@ fn rgb(pixels: &Pixels) -> Vec<u8> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
+    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn mean(rgb: &[u8], channel: usize) -> f64 {

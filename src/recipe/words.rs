@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use crate::geometry::Size;
 
 /// Serialises a value as its `Display` text and reads it with `FromStr`.
-pub(super) mod as_text {
+pub(crate) mod as_text {
     use std::{borrow::Cow, fmt::Display, str::FromStr};
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -66,29 +66,17 @@ impl Recorder {
             *counted += skipped;
         }
         for (source, outcome) in batch.rows() {
-            let ranked = match outcome {
-                Ok(scores) => match rank::check(scores) {
-                    Ok(()) => {
-                        let activation = self.activation(batch.scores())?;
-                        rank::top_k(scores, activation, self.top_k)
-                    }
-                    // Such a row also says nothing about the others' activation.
-                    Err(error) => Err(error),
-                },
-                Err(error) => {
-                    self.failed(&source.name, error)?;
-                    if self.too_many {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    continue;
-                }
-            };
-            match ranked {
-                Ok(ranked) => {
+            match outcome.map(|scores| (scores, rank::check(scores))) {
+                Ok((scores, Ok(()))) => {
+                    let activation = self.activation(batch.scores())?;
+                    let ranked = rank::top_k(scores, activation, self.top_k);
+                    let ranked = ranked.expect("scores that were just checked");
                     self.output.write(&source.name, Ok(&ranked))?;
                     self.counts.ok += 1;
                 }
-                Err(error) => self.failed(&source.name, &error)?,
+                // A row without a ranking says nothing about the others' activation.
+                Ok((_, Err(error))) => self.failed(&source.name, &error)?,
+                Err(error) => self.failed(&source.name, error)?,
             }
             if self.too_many {
                 return Ok(ControlFlow::Break(()));

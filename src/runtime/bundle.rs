@@ -39,7 +39,7 @@ fn inflate(deflated: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::digest;
+    use crate::digest;
 
     #[test]
     fn the_carried_library_inflates_to_the_pinned_bytes() {

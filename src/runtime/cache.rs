@@ -13,7 +13,7 @@ use crate::runtime::{RuntimeError, folders};
 
 pub(super) mod places;
 
-use crate::runtime::digest::{self, Hashing};
+use crate::digest::{self, Hashing};
 use places::CacheFolder;
 
 /// A library carried in this executable.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::DeflateDecoder;
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::digest::{self, Hashing};
+use crate::digest::{self, Hashing};
 use crate::runtime::pip::{self, PipError};
 use crate::runtime::{RuntimeError, folders, wheel};
 

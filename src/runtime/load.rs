@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::environment::Environment;
 
+use crate::digest;
 use crate::runtime::probe::{self, Opened};
-use crate::runtime::{Located, Origin, RuntimeError, digest};
+use crate::runtime::{Located, Origin, RuntimeError};
 
 /// A second environment in one process is an error of `ort`, so the first is kept for good.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);

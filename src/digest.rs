@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use sha2::{Digest as _, Sha256};
 
 /// Passes bytes on while hashing and counting them.
-pub(super) struct Hashing<W> {
+#[derive(Debug)]
+pub struct Hashing<W> {
     inner: W,
     hasher: Sha256,
     bytes: u64,
@@ -13,12 +14,14 @@ pub(super) struct Hashing<W> {
 
 impl<W: Write> Hashing<W> {
     /// Wraps `inner`.
-    pub(super) fn new(inner: W) -> Self {
+    #[must_use]
+    pub fn new(inner: W) -> Self {
         Self { inner, hasher: Sha256::new(), bytes: 0 }
     }
 
     /// Returns how many bytes passed, and their SHA-256 in lower-case hexadecimal.
-    pub(super) fn finish(self) -> (u64, String) {
+    #[must_use]
+    pub fn finish(self) -> (u64, String) {
         let sha256 = self.hasher.finalize();
         (self.bytes, sha256.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
     }
@@ -41,13 +44,15 @@ impl<W: Write> Write for Hashing<W> {
 ///
 /// # Errors
 /// Reading fails.
-pub(super) fn of(mut reader: impl Read) -> io::Result<(u64, String)> {
+pub fn of(mut reader: impl Read) -> io::Result<(u64, String)> {
     let mut hashing = Hashing::new(io::sink());
     let mut buffer = vec![0; 1 << 18];
     loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(hashing.finish()),
-            read => hashing.write_all(&buffer[..read])?,
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hashing.finish()),
+            Ok(read) => hashing.write_all(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
