@@ -191,21 +191,27 @@ struct ModelFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Recipe: how images are prepared, as the model was trained")]
 struct RecipeFlags {
+    /// A recipe by name, such as keras/inception_v3; `linnaeus presets` lists them
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
     /// Height and width of the model's input, when it leaves them open: 224 or 240x320
     #[arg(long)]
     size: Option<Size>,
-    /// none, squash [SIZE], 'shorter-side N', cover, or center-square
+    /// none, squash [SIZE], 'shorter-side N', cover, fit, center-square, aspect-crop, aspect-box…
     #[arg(long)]
     resize: Option<Resize>,
-    /// nearest, box, bilinear, hamming, bicubic or lanczos
+    /// nearest, box, bilinear, hamming, bicubic, lanczos or area
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Interpolation>,
     /// Whose resampling, bit for bit [default: pillow-13]
     #[arg(long)]
     kernel: Option<Kernel>,
-    /// none, center, 'center floor' or 'center halves' [default: what belongs to the resize]
+    /// none, center, 'center floor', 'center halves' or top-left [default: as the resize needs]
     #[arg(long)]
     crop: Option<Crop>,
+    /// Bytes of the padding around small images: one number, or one per channel [default: 0]
+    #[arg(long)]
+    fill: Option<PerChannel>,
     /// What a byte becomes: 1/255, 1/127.5-1, 1, or another factor
     #[arg(long)]
     scale: Option<Scale>,
@@ -326,11 +332,13 @@ impl Options {
 impl RecipeFlags {
     fn into_spec(self) -> RecipeSpec {
         let Self {
+            preset,
             size,
             resize,
             interpolation,
             kernel,
             crop,
+            fill,
             scale,
             mean,
             std,
@@ -342,11 +350,13 @@ impl RecipeFlags {
             activation,
         } = self;
         RecipeSpec {
+            preset,
             size,
             resize,
             interpolation,
             kernel,
             crop,
+            fill,
             scale,
             mean,
             std,

@@ -114,7 +114,7 @@ impl Run {
         let (file, input) = (file.clone(), input.clone());
         let (provider, because) = (provider.clone(), because.clone());
         let mut sessions = model.into_sessions();
-        let mut engine = OrtEngine::new(sessions.session()?, &recipe, input.batch, &output.name);
+        let mut engine = OrtEngine::new(sessions.session()?, &recipe, &input, &output.name);
         let classes = probe(&mut engine, recipe.element, batch_size)?;
         sessions.give_back(engine.into_session());
         let labels = match (labels, &config.labels) {
@@ -244,7 +244,7 @@ impl Run {
         for _ in 0..self.topology.sessions {
             let session = self.sessions.session()?;
             let Self { recipe, input, output, .. } = &*self;
-            engines.push(Box::new(OrtEngine::new(session, recipe, input.batch, &output.name)));
+            engines.push(Box::new(OrtEngine::new(session, recipe, input, &output.name)));
         }
         Ok(engines)
     }
