@@ -191,7 +191,7 @@ struct ModelFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Recipe: how images are prepared, as the model was trained")]
 struct RecipeFlags {
-    /// A recipe by name, such as keras/inception_v3; `linnaeus presets` lists them
+    /// A recipe by name; `linnaeus presets` lists them
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
     /// Height and width of the model's input, when it leaves them open: 224 or 240x320

@@ -57,6 +57,9 @@ pub mod preprocess;
 /// Names of the classes.
 pub mod labels;
 
+/// How a model's images are prepared, found out from what lies there.
+pub mod detect;
+
 /// Scores to the most probable classes.
 pub mod rank;
 

@@ -117,6 +117,96 @@ impl RecipeSpec {
     }
 }
 
+/// Keys of a recipe that have a meaning only together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// `size`.
+    Size,
+    /// `resize`, `crop`, `fill`.
+    Geometry,
+    /// `interpolation`, `kernel`.
+    Filter,
+    /// `scale`, `mean`, `std`.
+    Numbers,
+    /// `channels`.
+    Channels,
+    /// `layout`.
+    Layout,
+    /// `exif`.
+    Exif,
+    /// `alpha`.
+    Alpha,
+    /// `deep`.
+    Deep,
+    /// `activation`.
+    Activation,
+}
+
+impl Group {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Size,
+        Self::Geometry,
+        Self::Filter,
+        Self::Numbers,
+        Self::Channels,
+        Self::Layout,
+        Self::Exif,
+        Self::Alpha,
+        Self::Deep,
+        Self::Activation,
+    ];
+}
+
+impl RecipeSpec {
+    /// This group's keys alone.
+    #[must_use]
+    pub fn part(&self, group: Group) -> Self {
+        let none = Self::default();
+        match group {
+            Group::Size => Self { size: self.size, ..none },
+            Group::Geometry => {
+                Self { resize: self.resize, crop: self.crop, fill: self.fill.clone(), ..none }
+            }
+            Group::Filter => {
+                Self { interpolation: self.interpolation, kernel: self.kernel, ..none }
+            }
+            Group::Numbers => {
+                Self { scale: self.scale, mean: self.mean.clone(), std: self.std.clone(), ..none }
+            }
+            Group::Channels => Self { channels: self.channels, ..none },
+            Group::Layout => Self { layout: self.layout, ..none },
+            Group::Exif => Self { exif: self.exif, ..none },
+            Group::Alpha => Self { alpha: self.alpha, ..none },
+            Group::Deep => Self { deep: self.deep, ..none },
+            Group::Activation => Self { activation: self.activation, ..none },
+        }
+    }
+
+    /// Each key that is said with its value, as a job file has them.
+    #[must_use]
+    pub fn said(&self) -> Vec<(&'static str, String)> {
+        let Ok(serde_json::Value::Object(table)) = serde_json::to_value(self) else {
+            return Vec::new();
+        };
+        let said = |key: &'static str| table.get(key).map(|value| (key, value.to_string()));
+        Self::KEYS.into_iter().filter_map(said).collect()
+    }
+
+    /// The keys that are said.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&'static str> {
+        self.said().into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// A group's keys as the lines of a job file, separated by commas.
+    #[must_use]
+    pub fn part_text(&self, group: Group) -> String {
+        let line = |(key, value)| format!("`{key} = {value}`");
+        self.part(group).said().into_iter().map(line).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// The element type of the model's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

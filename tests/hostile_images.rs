@@ -441,8 +441,9 @@ fn bad_scores() -> ItemError {
     let toml = "resize = 'squash'\ninterpolation = 'bilinear'\nscale = '1/255'";
     let recipe = recipe(toml, &model.input);
     let preprocessor = Preprocessor::<f32>::new(recipe.clone());
-    let mut engine =
-        OrtEngine::new(model.into_sessions().session().unwrap(), &recipe, None, "logits");
+    let input = model.input.clone();
+    let session = model.into_sessions().session().unwrap();
+    let mut engine = OrtEngine::new(session, &recipe, &input, "logits");
     let mut ranked = |name: &str| {
         let pixels =
             decode(&tests().join("images/formula").join(name), Orientation::Ignore).unwrap();

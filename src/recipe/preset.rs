@@ -29,9 +29,9 @@ pub struct Preset {
 pub(crate) const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
 /// Mean and std that map 0 to 1 onto −1 to 1: timm's Inception constants, many of Hugging Face.
 pub(crate) const HALF: [[f32; 3]; 2] = [[0.5; 3]; 2];
-/// Those of OpenAI's CLIP.
+/// Those of `OpenAI`'s CLIP, in f32.
 pub(crate) const CLIP: [[f32; 3]; 2] =
-    [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
+    [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.2613026, 0.2757771]];
 /// Mean of Caffe's ImageNet models in blue, green, red, over 0 to 255.
 pub(crate) const CAFFE_BGR: [f32; 3] = [103.939, 116.779, 123.68];
 
@@ -131,7 +131,7 @@ fn timm() -> Vec<Preset> {
     .collect()
 }
 
-/// Ultralytics' and YOLOv5's classifiers at their usual size.
+/// Ultralytics' and `YOLOv5`'s classifiers at their usual size.
 fn ultralytics() -> Vec<Preset> {
     let plain = [[0.0; 3], [1.0; 3]];
     let opencv = |numbers| RecipeSpec {
