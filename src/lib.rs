@@ -60,6 +60,9 @@ pub mod labels;
 /// Scores to the most probable classes.
 pub mod rank;
 
+/// What a figure from a sample is worth.
+pub mod statistics;
+
 /// Rows to a file that appears whole or not at all.
 pub mod output;
 
