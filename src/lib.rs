@@ -84,6 +84,9 @@ pub mod engine;
 /// A model, and everything that it takes to use it right.
 pub mod classifier;
 
+/// Which recipe a model was trained with, found out by trying.
+pub mod doctor;
+
 /// The record of a run.
 pub mod manifest;
 
