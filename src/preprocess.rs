@@ -5,7 +5,10 @@ use crate::{
     error::ItemError,
     geometry::Rect,
     recipe::{Channels, Interpolation, Kernel, Layout, Recipe},
-    resample::{Filter, Image, OpenCvLinear, PassOrder, Request, Resampler, resize_tensorflow},
+    resample::{
+        Filter, Image, OpenCv, OpenCvFilter, Part, PassOrder, Request, Resampler, TensorFlow,
+        TensorFlowFilter,
+    },
 };
 
 mod plan;
@@ -27,7 +30,8 @@ pub struct Preprocessor<T> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     resampler: Resampler,
-    opencv: OpenCvLinear,
+    opencv: OpenCv,
+    tensorflow: TensorFlow,
     floats: Vec<f32>,
     gray: Pixels,
     square: Pixels,
@@ -90,7 +94,7 @@ impl<T: Sample> Preprocessor<T> {
     ) -> Result<(), ItemError> {
         assert_eq!(tensor.len(), self.image_len(), "the slot of one image");
         let recipe = &self.recipe;
-        let Scratch { resampler, opencv, floats, gray, square, resized } = scratch;
+        let Scratch { resampler, opencv, tensorflow, floats, gray, square, resized } = scratch;
         let mut source = pixels;
         if recipe.channels == Channels::Gray && pixels.channels == 3 {
             to_gray(pixels, gray);
@@ -106,9 +110,10 @@ impl<T: Sample> Preprocessor<T> {
         }
         let image = Image::new(&source.data, source.size, source.channels);
         let samples = plan.crop.size().area() * source.channels;
+        let part = Part::new(plan.resized, plan.crop);
         if recipe.kernel == Kernel::TensorFlow {
             floats.resize(samples, 0.0);
-            resize_tensorflow(&image, plan.resized, plan.crop, floats);
+            tensorflow.resize(&image, TensorFlowFilter::Bilinear, &part, floats);
             let normalised = |channel: usize, value| {
                 let scaled = recipe.scale.apply(value);
                 T::from_f32((scaled - recipe.mean[channel]) / recipe.std[channel])
@@ -118,7 +123,7 @@ impl<T: Sample> Preprocessor<T> {
         }
         resized.resize(samples, 0);
         if recipe.kernel == Kernel::OpenCv {
-            opencv.resize(&image, plan.resized, plan.crop, resized);
+            opencv.resize(&image, OpenCvFilter::Linear, &part, resized);
         } else {
             let request = Request::new(filter(recipe.interpolation), plan.resized)
                 .with_crop(plan.crop)

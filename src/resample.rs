@@ -99,6 +99,12 @@ impl<'a> Image<'a> {
         self.size
     }
 
+    /// Samples of a pixel: 1, 3 or 4.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     fn plane(&self) -> Plane<'a> {
         Plane::new(self.samples, self.size.width * self.channels)
     }

@@ -28,6 +28,7 @@ pub struct Torch {
     bytes: Resampler,
     positions: Vec<usize>,
     float: float::Float,
+    picked: Vec<u8>,
     values: Vec<f32>,
 }
 
@@ -37,13 +38,7 @@ impl Torch {
     ///
     /// # Panics
     /// If `out` has not the length of the part.
-    pub fn resize(
-        &mut self,
-        source: &Image<'_>,
-        filter: TorchFilter,
-        part: &Part,
-        out: &mut [u8],
-    ) {
+    pub fn resize(&mut self, source: &Image<'_>, filter: TorchFilter, part: &Part, out: &mut [u8]) {
         part.assert_length(source, out.len());
         let filter = match filter {
             TorchFilter::NearestExact => return self.nearest(source, part, out),
@@ -72,11 +67,13 @@ impl Torch {
             let lines = [&part.across(source), &part.down(source)];
             return self.float.resize(source, filter, lines, out);
         }
-        let mut picked = vec![0; out.len()];
+        let mut picked = std::mem::take(&mut self.picked);
+        picked.resize(out.len(), 0);
         self.nearest(source, part, &mut picked);
-        for (sample, byte) in out.iter_mut().zip(picked) {
+        for (sample, &byte) in out.iter_mut().zip(&picked) {
             *sample = f32::from(byte);
         }
+        self.picked = picked;
     }
 
     /// Writes a part of the resized source to `out`, H×W×C samples: the floats of

@@ -90,7 +90,11 @@ impl Bicubic {
 fn vertical(source: &Image<'_>, taps: &Taps, span: Range<usize>, row: &mut Vec<f32>) {
     let [a, b, c, d] = taps.positions.map(|at| &source.plane().row(at)[span.clone()]);
     row.clear();
-    row.extend(a.iter().zip(b).zip(c).zip(d).map(|(((&a, &b), &c), &d)| {
-        weigh([a, b, c, d].map(f32::from), taps.weights)
-    }));
+    row.extend(
+        a.iter()
+            .zip(b)
+            .zip(c)
+            .zip(d)
+            .map(|(((&a, &b), &c), &d)| weigh([a, b, c, d].map(f32::from), taps.weights)),
+    );
 }

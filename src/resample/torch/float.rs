@@ -11,6 +11,10 @@ use std::{f32::consts::PI, ops::Range};
 use super::{Image, Line, TorchFilter};
 use crate::resample::axis::Window;
 
+/// Taps that torch's compiler puts in one vector: it multiplies these and adds the products one by
+/// one, and fuses multiplication and addition of the taps that are left.
+const GROUP: usize = 4;
+
 /// Windows and weights of the wanted output samples of one axis.
 #[derive(Default, Debug)]
 struct Weights {
@@ -90,9 +94,9 @@ fn weight(filter: TorchFilter, distance: f32) -> f32 {
 fn bicubic(x: f32) -> f32 {
     const A: f32 = -0.5;
     if x < 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+        fused(fused(A + 2.0, x, -(A + 3.0)) * x, x, 1.0)
     } else if x < 2.0 {
-        ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A
+        fused(fused(fused(A, x, -5.0 * A), x, 8.0 * A), x, -4.0 * A)
     } else {
         0.0
     }
@@ -104,6 +108,11 @@ fn sinc(x: f32) -> f32 {
     }
     let x = x * PI;
     x.sin() / x
+}
+
+/// `a` × `b` + `c`, rounded once (up to rare ties of the f64 sum).
+fn fused(a: f32, b: f32, c: f32) -> f32 {
+    (f64::from(a) * f64::from(b) + f64::from(c)) as f32
 }
 
 #[derive(Default, Debug)]
@@ -133,9 +142,11 @@ impl Float {
         for ((window, weights), output) in self.down.iter().zip(out.chunks_exact_mut(length)) {
             output.fill(0.0);
             let rows = self.middle[window.start * length..].chunks_exact(length);
-            for (row, weight) in rows.zip(weights) {
-                for (sample, value) in output.iter_mut().zip(row) {
-                    *sample += value * weight;
+            for (tap, (row, &weight)) in rows.zip(weights).enumerate() {
+                if tap < grouped(weights.len()) {
+                    add(output, row, |sum, value| sum + value * weight);
+                } else {
+                    add(output, row, |sum, value| fused(value, weight, sum));
                 }
             }
         }
@@ -147,16 +158,41 @@ impl Float {
         let source = source.plane().skip(self.down.span.start, self.across.span.start * C);
         for (row, output) in self.middle.chunks_exact_mut(length).enumerate() {
             let input = source.row(row);
-            for ((window, weights), pixel) in self.across.iter().zip(output.chunks_exact_mut(C)) {
-                let mut sums = [0.0; C];
-                let taps = input[window.start * C..].chunks_exact(C);
-                for (tap, weight) in taps.zip(weights) {
-                    for (sum, &value) in sums.iter_mut().zip(tap) {
-                        *sum += f32::from(value) * weight;
-                    }
-                }
-                pixel.copy_from_slice(&sums);
+            let pixels = output.as_chunks_mut::<C>().0;
+            for ((window, weights), pixel) in self.across.iter().zip(pixels) {
+                let taps = input[window.start * C..].as_chunks::<C>().0;
+                *pixel = sum(taps, weights);
             }
         }
     }
+}
+
+/// Leaves in every sample of `output` what `step` makes of it and the row's sample.
+fn add(output: &mut [f32], row: &[f32], step: impl Fn(f32, f32) -> f32) {
+    for (sum, &value) in output.iter_mut().zip(row) {
+        *sum = step(*sum, value);
+    }
+}
+
+/// How many of the taps, from the first, torch does not fuse; the first stands before its loop.
+fn grouped(taps: usize) -> usize {
+    (taps - 1) / GROUP * GROUP + 1
+}
+
+/// The weighted sum of as many pixels as there are weights.
+fn sum<const C: usize>(taps: &[[u8; C]], weights: &[f32]) -> [f32; C] {
+    let grouped = grouped(weights.len());
+    let (first, rest) = weights.split_at(grouped);
+    let mut sums = [0.0; C];
+    for (tap, weight) in taps.iter().zip(first) {
+        for (sum, &value) in sums.iter_mut().zip(tap) {
+            *sum += f32::from(value) * weight;
+        }
+    }
+    for (tap, weight) in taps[grouped..].iter().zip(rest) {
+        for (sum, &value) in sums.iter_mut().zip(tap) {
+            *sum = fused(f32::from(value), *weight, *sum);
+        }
+    }
+    sums
 }
