@@ -44,6 +44,22 @@ fn ln_choose(n: u64, k: u64) -> f64 {
     (1..=k).map(|i| ((n - k + i) as f64 / i as f64).ln()).sum()
 }
 
+/// Holm's step-down adjustment: p values that hold for all comparisons of a family together.
+///
+/// S. Holm, *A simple sequentially rejective multiple test procedure* (1979).
+#[must_use]
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
+    let mut adjusted = vec![1.0; p_values.len()];
+    let mut largest: f64 = 0.0;
+    for (rank, &at) in order.iter().enumerate() {
+        largest = largest.max((p_values.len() - rank) as f64 * p_values[at]).min(1.0);
+        adjusted[at] = largest;
+    }
+    adjusted
+}
+
 /// Shannon entropy of a distribution, in nats.
 #[must_use]
 pub fn entropy(probabilities: impl IntoIterator<Item = f64>) -> f64 {
@@ -97,16 +113,13 @@ impl Draws {
     }
 }
 
-/// The 2.5 % and 97.5 % quantiles of `values`, which are sorted by it.
+/// The nearest-rank quantile of `values`, which are sorted by it; NaN of none.
 #[must_use]
-pub fn percentile_interval(values: &mut [f64]) -> [f64; 2] {
+pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-    let at = |share: f64| {
-        let index = (share * (values.len().saturating_sub(1)) as f64).round() as usize;
-        values.get(index).copied().unwrap_or(f64::NAN)
-    };
-    [at(0.025), at(0.975)]
+    let index = (share * (values.len().saturating_sub(1)) as f64).round() as usize;
+    values.get(index).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -140,6 +153,15 @@ mod tests {
         close(mcnemar_mid_p(4, 4), 1.0 - 0.5 * 70.0 / 256.0);
         close(mcnemar_mid_p(0, 0), 1.0);
         assert!(mcnemar_mid_p(400, 300) < 0.001 && mcnemar_mid_p(100_000, 1) < 1e-300);
+    }
+
+    #[test]
+    fn holm_multiplies_by_what_is_left_and_never_falls() {
+        // By hand: 4 × 0.005, 3 × 0.01, 2 × 0.03, and 0.04 that may not be below 0.06.
+        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+        for (found, expected) in adjusted.into_iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            close(found, expected);
+        }
     }
 
     #[test]

@@ -354,17 +354,6 @@ fn no_crate_is_named_with_a_leading_colon() {
     }
 }
 
-#[test]
-fn a_run_knows_of_the_runtime_only_what_an_element_is() {
-    let run = sources().into_iter().find(|source| source.name == "run.rs").unwrap();
-    let words = run.words().join(" ");
-    let paths: Vec<_> = words.match_indices("ort ::").map(|(at, _)| &words[at..]).collect();
-    assert!(!paths.is_empty());
-    for path in paths {
-        assert!(path.starts_with("ort :: value :: PrimitiveTensorElementType"), "{path:.60}");
-    }
-}
-
 /// Whether a file starts threads, or pools of them.
 fn starts_threads(source: &Source) -> bool {
     let words = source.words();

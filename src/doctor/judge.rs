@@ -13,6 +13,13 @@ use crate::{
 /// Bootstrap samples behind an interval of mutual information.
 const SAMPLES: usize = 200;
 
+/// Below this an adjusted p value tells two candidates apart.
+const SIGNIFICANT: f64 = 0.05;
+
+/// The quantile of bootstrapped gaps that has to be above zero: one-sided 5 % over ten or more
+/// candidates that are near the best.
+const LOW: f64 = 0.005;
+
 /// A difference of mutual information below this, in nats, is a tie whatever the interval says.
 const TIE: f64 = 0.02;
 
@@ -128,32 +135,51 @@ pub(super) fn order(tried: &[Tried], images: &[Labelled], reading: Option<&Readi
 /// How a candidate stands beside the best one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Standing {
-    /// Mid-p of `McNemar`'s test, where the truth is known.
+    /// Mid-p of `McNemar`'s test, adjusted for all comparisons; where the truth is known.
     pub(super) p: Option<f64>,
     /// Whether it cannot be told from the best.
     pub(super) same: bool,
 }
 
-/// Compares a candidate with the best one on the same images.
-pub(super) fn standing(
-    best: &Tried,
-    other: &Tried,
+/// Compares every candidate with the `best` one on the same images.
+pub(super) fn standings(
+    tried: &[Tried],
+    best: usize,
     images: &[Labelled],
     reading: Option<&Reading>,
-) -> Standing {
-    if let Some(reading) = reading {
-        let pairs = best.right(images, reading).into_iter().zip(other.right(images, reading));
-        let (mut only_best, mut only_other) = (0, 0);
-        for (best, other) in pairs {
-            only_best += u64::from(best && !other);
-            only_other += u64::from(other && !best);
+) -> Vec<Standing> {
+    let best = &tried[best];
+    match reading {
+        Some(reading) => {
+            let p_values: Vec<f64> =
+                tried.iter().map(|other| difference(best, other, images, reading)).collect();
+            // The best is the best of many, so each comparison alone would say too much.
+            let adjusted = statistics::holm(&p_values).into_iter();
+            adjusted.map(|p| Standing { p: Some(p), same: p >= SIGNIFICANT }).collect()
         }
-        let p = statistics::mcnemar_mid_p(only_best, only_other);
-        return Standing { p: Some(p), same: p >= 0.05 };
+        None => tried
+            .iter()
+            .map(|other| Standing { p: None, same: ties_in_information(best, other) })
+            .collect(),
     }
+}
+
+/// Mid-p of `McNemar`'s test on the images with a known truth.
+fn difference(best: &Tried, other: &Tried, images: &[Labelled], reading: &Reading) -> f64 {
+    let pairs = best.right(images, reading).into_iter().zip(other.right(images, reading));
+    let (mut only_best, mut only_other) = (0, 0);
+    for (best, other) in pairs {
+        only_best += u64::from(best && !other);
+        only_other += u64::from(other && !best);
+    }
+    statistics::mcnemar_mid_p(only_best, only_other)
+}
+
+/// Whether the paired bootstrap of the images leaves room for no difference.
+fn ties_in_information(best: &Tried, other: &Tried) -> bool {
     let gap = best.information() - other.information();
     if gap < TIE {
-        return Standing { p: None, same: true };
+        return true;
     }
     let mut draws = Draws::new(1);
     let mut gaps: Vec<f64> = (0..SAMPLES)
@@ -165,6 +191,5 @@ pub(super) fn standing(
             of(best) - of(other)
         })
         .collect();
-    let [low, _] = statistics::percentile_interval(&mut gaps);
-    Standing { p: None, same: low <= 0.0 }
+    statistics::quantile(&mut gaps, LOW) <= 0.0
 }

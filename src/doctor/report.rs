@@ -79,7 +79,8 @@ pub struct Ranked {
     pub confidence: f64,
     /// Different best classes.
     pub distinct: usize,
-    /// Mid-p of `McNemar`'s test against the best recipe, where the truth is known.
+    /// Mid-p of `McNemar`'s test against the best recipe, adjusted by Holm for all of them; where
+    /// the truth is known.
     pub p: Option<f64>,
     /// Whether it cannot be told from the best with these images.
     pub same_as_best: bool,
@@ -129,10 +130,10 @@ impl Report {
         let images = &bench.images;
         let order = judge::order(tried, images, reading);
         let possible = |&&at: &&usize| tried[at].impossible.is_none();
-        let best = &tried[order[0]];
+        let standings = judge::standings(tried, order[0], images, reading);
         for at in order.iter().filter(possible) {
             let own = &tried[*at];
-            let standing = judge::standing(best, own, images, reading);
+            let standing = standings[*at];
             let accuracy = reading.map(|reading| {
                 let right = own.right(images, reading);
                 let hits = right.iter().filter(|&&right| right).count() as u64;

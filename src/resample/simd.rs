@@ -304,7 +304,7 @@ fn chunk<const N: usize, T>(values: &[T], at: usize) -> &[T; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::axis::{AxisCache, AxisKey};
+    use super::super::axis::{AxisCache, AxisKey, Weights};
     use super::super::{Filter, portable};
     use super::*;
 
@@ -317,7 +317,8 @@ mod tests {
         let region = [0.0, f32::from(u16::try_from(input).unwrap())];
         // Leaving out the first sample moves the span off the origin.
         let wanted = usize::from(output > 1)..output;
-        AxisKey { filter, input, region, output, wanted, tap_multiple }
+        let weights = Weights::Pillow;
+        AxisKey { filter, input, region, output, wanted, weights, tap_multiple }
     }
 
     /// Extremes and noise by turns, without slack behind the last sample.
