@@ -57,6 +57,9 @@ pub mod preprocess;
 /// Names of the classes.
 pub mod labels;
 
+/// What a packed model carries with it.
+pub mod package;
+
 /// Scores to the most probable classes.
 pub mod rank;
 

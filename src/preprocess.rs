@@ -109,7 +109,7 @@ impl<T: Sample> Preprocessor<T> {
         let samples = plan.crop.size().area() * source.channels;
         if recipe.kernel.is_fractional() {
             floats.resize(samples, 0.0);
-            resizer.to_floats(&image, recipe, &plan, floats);
+            resizer.write_floats(&image, recipe, &plan, floats);
             let normalised = |channel: usize, value| {
                 let scaled = recipe.scale.apply(value);
                 T::from_f32((scaled - recipe.mean[channel]) / recipe.std[channel])
@@ -118,7 +118,7 @@ impl<T: Sample> Preprocessor<T> {
             return Ok(());
         }
         resized.resize(samples, 0);
-        resizer.to_bytes(&image, recipe, &plan, resized);
+        resizer.write_bytes(&image, recipe, &plan, resized);
         let looked_up = |channel: usize, byte| self.tables[channel][usize::from(byte)];
         self.place(resized, &plan, looked_up, tensor);
         Ok(())

@@ -25,7 +25,7 @@ impl Resizer {
     ///
     /// Panics for a kernel whose results lie between bytes, and for a filter that the kernel has
     /// not; a resolved recipe has none.
-    pub(super) fn to_bytes(
+    pub(super) fn write_bytes(
         &mut self,
         image: &Image<'_>,
         recipe: &Recipe,
@@ -57,7 +57,7 @@ impl Resizer {
     /// # Panics
     ///
     /// Panics for a kernel whose results are bytes, and for a filter that the kernel has not.
-    pub(super) fn to_floats(
+    pub(super) fn write_floats(
         &mut self,
         image: &Image<'_>,
         recipe: &Recipe,
@@ -159,11 +159,11 @@ mod tests {
                 let plan = Plan::new(&recipe, size).unwrap();
                 let mean = if kernel.is_fractional() {
                     let mut out = [0.0; 12];
-                    Resizer::default().to_floats(&image, &recipe, &plan, &mut out);
+                    Resizer::default().write_floats(&image, &recipe, &plan, &mut out);
                     out.iter().sum::<f32>() / 12.0
                 } else {
                     let mut out = [0; 12];
-                    Resizer::default().to_bytes(&image, &recipe, &plan, &mut out);
+                    Resizer::default().write_bytes(&image, &recipe, &plan, &mut out);
                     out.iter().copied().map(f32::from).sum::<f32>() / 12.0
                 };
                 // Every filter keeps the mean of a plane, but for the sample it starts at.

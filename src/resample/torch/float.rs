@@ -54,7 +54,9 @@ impl Weights {
         let weights = &mut self.weights[first..];
         let total = weights.iter().fold(0.0, |total, weight| total + weight);
         if total != 0.0 {
-            weights.iter_mut().for_each(|weight| *weight /= total);
+            for weight in weights.iter_mut() {
+                *weight /= total;
+            }
         }
     }
 
