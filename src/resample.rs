@@ -15,6 +15,8 @@ mod portable;
 mod rows;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
 mod tensorflow;
 mod torch;
 
@@ -188,6 +190,13 @@ impl Resampler {
     #[must_use]
     pub fn new() -> Self {
         Self::with_kernels(Kernels::detect())
+    }
+
+    /// A resampler that uses only what every processor of this architecture has; the results are
+    /// the same.
+    #[must_use]
+    pub fn baseline() -> Self {
+        Self::with_kernels(Kernels::baseline())
     }
 
     /// A resampler that uses no vector instructions of its own; the results are the same.
@@ -379,14 +388,22 @@ fn changes(input: usize, [begin, end]: [f32; 2], output: usize) -> bool {
 enum Kernels {
     Portable,
     #[cfg(target_arch = "x86_64")]
-    Avx2(simd::Avx2),
+    Vectors(simd::Vectors),
 }
 
 impl Kernels {
     fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = simd::Avx2::detect() {
-            return Self::Avx2(avx2);
+        if let Some(vectors) = simd::Vectors::avx2() {
+            return Self::Vectors(vectors);
+        }
+        Self::baseline()
+    }
+
+    fn baseline() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(vectors) = simd::Vectors::sse2() {
+            return Self::Vectors(vectors);
         }
         Self::Portable
     }
@@ -400,7 +417,7 @@ impl Kernels {
         match self {
             Self::Portable => portable::horizontal::<C>(axis, source, target),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(avx2) => avx2.horizontal::<C>(axis, source, target),
+            Self::Vectors(vectors) => vectors.horizontal::<C>(axis, source, target),
         }
     }
 
@@ -408,7 +425,7 @@ impl Kernels {
         match self {
             Self::Portable => portable::vertical(axis, source, target),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(avx2) => avx2.vertical(axis, source, target),
+            Self::Vectors(vectors) => vectors.vertical(axis, source, target),
         }
     }
 }
