@@ -101,7 +101,7 @@ def datasets(out):
     # … and here they are not: 61 rows of 97 columns become 12.58 rows of 20.
     tensor = dataset(ODD, (20, 20), pad_to_aspect_ratio=True)
     note = "not expressible: `fit` rounds the side to nearest, TensorFlow's resize_with_pad down"
-    out.add("dataset pad_to_aspect_ratio odd", ODD, tensor, words, 255.0, note=note)
+    out.add("dataset pad_to_aspect_ratio odd", ODD, tensor, words, None, note=note)
     words = recipe(resize="squash", interpolation="bilinear", channels="gray", **floats)
     tensor = dataset(GRAY, (20, 20), color_mode="grayscale")
     out.add("dataset grayscale", GRAY, tensor, words, EXACT)

@@ -190,12 +190,12 @@ def openvino(out):
                 "note": "not expressible: crop_resize_ocv takes the ratio of a size (width, "
                 "height) the wrong way round"
             }
-            out.add(name, image, tensor, said, 255.0 if note else EXACT, **note)
+            out.add(name, image, tensor, said, None if note else EXACT, **note)
         said = recipe(resize="fit", crop="top-left", **words)
         tensor = resize_image_with_aspect_ocv(opencv(image), (24, 20))
         # `fx` is the scale that is sampled with, not the rounded sides' ratio.
         note = "not expressible where a side is rounded: the package samples with the scale itself"
-        out.add(f"OpenVINO fit_to_window {image}", image, tensor, said, 255.0, note=note)
+        out.add(f"OpenVINO fit_to_window {image}", image, tensor, said, None, note=note)
     # 30 by 40 into 18 by 24: both sides are whole.
     said = recipe(resize="fit", crop="top-left", **words)
     tensor = resize_image_with_aspect_ocv(opencv(LANDSCAPE), (24, 20))

@@ -91,7 +91,8 @@ class Records:
         self.places = {}
 
     def add(self, name, image, tensor, words, bound, **more):
-        """One tensor without its batch axis. `more` may be `note` and `config`."""
+        """One tensor without its batch axis. `more` may be `config`, and `note` where linnaeus
+        has no words for it: `words` are the nearest then, and `bound` is None."""
         # The sum turns -0 into 0, so that there is one spelling to make the CRC of.
         tensor = numpy.ascontiguousarray(tensor, dtype="<f4") + numpy.float32(0)
         assert tensor.ndim == 3 and name not in {record["name"] for record in self.records}, name
