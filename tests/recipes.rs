@@ -220,12 +220,12 @@ fn timm() {
 
 #[test]
 fn hugging_face_4() {
-    hold("transformers-4", 85);
+    hold("transformers-4", 89);
 }
 
 #[test]
 fn hugging_face_5() {
-    hold("transformers-5", 84);
+    hold("transformers-5", 88);
 }
 
 #[test]

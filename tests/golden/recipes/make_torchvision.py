@@ -20,12 +20,16 @@ def tensor_of(image):
     return functional.pil_to_tensor(records.rgb(image))
 
 
-def words(filter, side=SIDE, numbers=IMAGENET, **more):
+# `v2.ToDtype(scale=True)` multiplies by 1/255, where v1 divides by 255.
+TIMES = "0.00392156862745098"
+
+
+def words(filter, side=SIDE, numbers=IMAGENET, scale="1/255", **more):
     return recipe(
         resize=f"shorter-side {side}",
         interpolation=filter,
         crop="center",
-        scale="1/255",
+        scale=scale,
         layout="nchw",
         **numbers,
         **more,
@@ -67,7 +71,7 @@ def tensors(out):
             first = [v2.Resize(SIDE, interpolation=mode, antialias=True), v2.CenterCrop(CROP)]
             last = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(**IMAGENET)]
             tensor = v2.Compose([*first, *last])(tensor_of(image))
-            said = words(filter, kernel="torch")
+            said = words(filter, kernel="torch", scale=TIMES)
             out.add(f"v2 bytes {filter} {image}", image, tensor, said, EXACT)
 
             # The package scales to 1 before it resizes, linnaeus after.
@@ -82,7 +86,7 @@ def tensors(out):
             resize="squash",
             interpolation="nearest",
             kernel="torch",
-            scale="1/255",
+            scale=TIMES,
             layout="nchw",
             **IMAGENET,
         )

@@ -237,6 +237,22 @@ def add(out, case):
             out.add(name, image, tensor, words, bound, **note, config=case.config)
 
 
+def fused(out):
+    """What the torchvision backend computes to the last bit: bytes less a mean of 0 to 255."""
+    for code, image in [(2, ODD), (3, ODD), (2, TALL), (3, TALL)]:
+        config = {"image_processor_type": "ViTImageProcessor", "size": SQUARE, "resample": code}
+        config |= image_numbers(IMAGENET)
+        # The processor's products in f32, with all digits.
+        factor = torch.tensor(IMAGENET["mean"]) * (1.0 / (1 / 255))
+        divisor = torch.tensor(IMAGENET["std"]) * (1.0 / (1 / 255))
+        numbers = {"scale": "1", "mean": factor.tolist(), "std": divisor.tolist()}
+        case = Case("ViT", config, "squash", None, numbers)
+        found = processor(config, "torchvision")(records.rgb(image), return_tensors="pt")
+        name = f"fused {case.filter} {image}"
+        words = recipe(**case.words("torchvision"))
+        out.add(name, image, found["pixel_values"][0], words, EXACT, config=config)
+
+
 def transparent(out):
     """Where the processor itself is given an image with alpha."""
     config = {"image_processor_type": "CLIPImageProcessor", "resample": 3, "do_convert_rgb": True}
@@ -265,6 +281,7 @@ def main():
     for cases in [plain, shortest_edges, own_ways]:
         for case in cases():
             add(out, case)
+    fused(out)
     transparent(out)
     out.write()
 
