@@ -58,7 +58,9 @@ impl Area {
                 let covers = (&*self.columns, across);
                 add_row(&row[..across.input * channels], covers, cover.share(position), output);
             }
-            output.iter_mut().for_each(|sample| *sample *= share);
+            for sample in output {
+                *sample *= share;
+            }
         }
     }
 }
