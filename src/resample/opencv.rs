@@ -1,5 +1,6 @@
-//! Resizes 8-bit images bit for bit as `cv2.resize` of OpenCV 5.0: only `Area` averages when it
-//! shrinks, the others read the same few samples at any scale.
+//! Resizes 8-bit images as `cv2.resize` of OpenCV 4.12 and 5.0: bit for bit, but that `Cubic` may
+//! differ by 1. Only `Area` averages when it shrinks; the others read the same few samples at any
+//! scale.
 
 #![expect(
     clippy::cast_possible_truncation,

@@ -58,7 +58,7 @@ impl Area {
                 let covers = (&*self.columns, across);
                 add_row(&row[..across.input * channels], covers, cover.share(position), output);
             }
-            for sample in output.iter_mut() {
+            for sample in output {
                 *sample *= share;
             }
         }

@@ -17,14 +17,14 @@ const GROUP: usize = 4;
 
 /// Windows and weights of the wanted output samples of one axis.
 #[derive(Default, Debug)]
-struct Weights {
+struct Axis {
     /// All input samples that any window uses; windows start at its start.
     span: Range<usize>,
     windows: Vec<Window>,
     weights: Vec<f32>,
 }
 
-impl Weights {
+impl Axis {
     fn rebuild(&mut self, filter: TorchFilter, line: &Line) {
         let scale = line.input as f32 / line.output as f32;
         let widening = scale.max(1.0);
@@ -54,7 +54,7 @@ impl Weights {
         let weights = &mut self.weights[first..];
         let total = weights.iter().fold(0.0, |total, weight| total + weight);
         if total != 0.0 {
-            for weight in weights.iter_mut() {
+            for weight in weights {
                 *weight /= total;
             }
         }
@@ -119,8 +119,8 @@ fn fused(a: f32, b: f32, c: f32) -> f32 {
 
 #[derive(Default, Debug)]
 pub(super) struct Float {
-    across: Weights,
-    down: Weights,
+    across: Axis,
+    down: Axis,
     middle: Vec<f32>,
 }
 
