@@ -60,6 +60,9 @@ pub mod labels;
 /// Scores to the most probable classes.
 pub mod rank;
 
+/// An ONNX file, read as a file.
+pub mod onnx;
+
 /// Rows to a file that appears whole or not at all.
 pub mod output;
 
