@@ -80,11 +80,7 @@ impl ExternalProblemKind {
     /// Whether the file should not even be opened, as opposed to one that is missing or cut.
     #[must_use]
     pub fn is_unsafe(&self) -> bool {
-        match self {
-            Self::BadName | Self::Absolute | Self::Upwards | Self::MemoryAddress => true,
-            Self::LeavesFolder | Self::NotRegular | Self::BadNumber(_) => true,
-            Self::Missing | Self::Unreadable(_) | Self::TooShort { .. } => false,
-        }
+        !matches!(self, Self::Missing | Self::Unreadable(_) | Self::TooShort { .. })
     }
 }
 

@@ -88,7 +88,7 @@ impl<'a> Forward<'a> {
         let node = match consumers[..] {
             [] => return Err(End::Nothing),
             [node] if operator(node) != "Split" => node,
-            _ => return self.join(graph, value).ok_or_else(|| End::Fork(consumers)),
+            _ => return self.join(graph, value).ok_or(End::Fork(consumers)),
         };
         let mut next = self.clone();
         let passed = next.pass(graph, node, value).and_then(|()| first_output(node));

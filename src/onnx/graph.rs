@@ -1,6 +1,6 @@
 //! A graph with its values looked up by name.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto};
 
@@ -12,7 +12,6 @@ pub(super) struct Graph<'a> {
     initialisers: HashMap<&'a str, &'a TensorProto>,
     producers: HashMap<&'a str, &'a NodeProto>,
     consumers: HashMap<&'a str, Vec<&'a NodeProto>>,
-    outputs: HashSet<&'a str>,
 }
 
 impl<'a> Graph<'a> {
@@ -35,16 +34,11 @@ impl<'a> Graph<'a> {
             initialisers: proto.initializer.iter().map(|t| (t.name.as_str(), t)).collect(),
             producers,
             consumers,
-            outputs: proto.output.iter().map(|output| output.name.as_str()).collect(),
         }
     }
 
     pub(super) fn is_initialiser(&self, name: &str) -> bool {
         self.initialisers.contains_key(name)
-    }
-
-    pub(super) fn is_output(&self, name: &str) -> bool {
-        self.outputs.contains(name)
     }
 
     pub(super) fn initialiser(&self, name: &str) -> Option<&'a TensorProto> {

@@ -9,12 +9,16 @@ use super::{
     proto::NodeProto,
     shown,
 };
-use crate::{geometry::Size, recipe::Layout};
+use crate::{
+    geometry::Size,
+    recipe::{Layout, as_text},
+};
 
 /// Where the channels are, and how that shows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayoutHint {
     /// Channels first or last; `None` when the graph does not show it.
+    #[serde(serialize_with = "as_text::serialize")]
     pub layout: Option<Layout>,
     /// How many channels, when the graph shows it.
     pub channels: Option<u64>,

@@ -23,7 +23,7 @@ pub enum NormaliserKind {
     /// It takes 0 to 1, and makes −1 to 1, ImageNet's range or 0 to 255 of it.
     Unit,
     /// It takes numbers scaled by ImageNet's mean and standard deviation, and makes about −1 to 1
-    /// of them: torchvision's `transform_input` of Inception and GoogLeNet.
+    /// of them: torchvision's `transform_input` of its Inception v3.
     TransformInput,
     /// It only reverses the channels.
     ChannelReversal,
@@ -131,8 +131,7 @@ fn evidence(input: &str, forward: &Forward<'_>, channels: &[Channel]) -> String 
     } else {
         format!("through {}", ops.join(", "))
     };
-    let number =
-        |x: f64| format!("{:+.5}", x).trim_end_matches('0').trim_end_matches('.').to_owned();
+    let number = |x: f64| format!("{x:+.5}").trim_end_matches('0').trim_end_matches('.').to_owned();
     let list = |pick: fn(&Channel) -> f64| {
         let numbers: Vec<_> = channels.iter().map(|channel| number(pick(channel))).collect();
         numbers.join("/")

@@ -12,8 +12,8 @@ const MOST_NUMBERS: u64 = 1 << 16;
 
 /// Elements of a tensor; `None` when its shape is impossible.
 pub(super) fn element_count(tensor: &TensorProto) -> Option<u64> {
-    let dims = tensor.dims.iter().map(|&dim| u64::try_from(dim).ok());
-    dims.fold(Some(1), |product: Option<u64>, dim| product?.checked_mul(dim?))
+    let mut dims = tensor.dims.iter().map(|&dim| u64::try_from(dim).ok());
+    dims.try_fold(1u64, |product, dim| product.checked_mul(dim?))
 }
 
 /// Bytes that its elements take in `raw_data` or in another file.

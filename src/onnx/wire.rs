@@ -163,7 +163,7 @@ impl Message {
             (Self::Graph, 5) | (Self::Attribute, 5 | 10) => Becomes::Message(Self::Tensor),
             (Self::Graph, 11..=13) => Becomes::Message(Self::Value),
             (Self::Node, 5) | (Self::Function, 11) => Becomes::Message(Self::Attribute),
-            (Self::Value, 2) | (Self::Element, 1) | (Self::Map, 2) => Becomes::Message(Self::Type),
+            (Self::Value | Self::Map, 2) | (Self::Element, 1) => Becomes::Message(Self::Type),
             (Self::Type, 1 | 8) => Becomes::Message(Self::TensorType),
             (Self::Type, 4 | 9) => Becomes::Message(Self::Element),
             (Self::Type, 5) => Becomes::Message(Self::Map),
