@@ -65,6 +65,8 @@ pub mod rank;
 
 /// What a figure from a sample is worth.
 pub mod statistics;
+/// An ONNX file, read as a file.
+pub mod onnx;
 
 /// Rows to a file that appears whole or not at all.
 pub mod output;

@@ -22,7 +22,7 @@ const MAX_LINES: usize = 600;
 const EMPTY_NAMES: [&str; 7] = ["utils", "util", "common", "helpers", "helper", "misc", "mod"];
 
 /// Each outside crate, and the files and folders that alone may use it.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     ("image", &["decode/"]),
     ("libjpeg_turbo_rs", &["decode/jpeg.rs", "decode/jpeg/"]),
     ("toml", &["job.rs"]),
@@ -34,6 +34,8 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("libloading", &["runtime/"]),
     ("tokio", &["interrupt.rs"]),
     ("rayon", &["pipeline.rs", "run.rs"]),
+    ("prost", &["onnx.rs", "onnx/"]),
+    ("bytes", &["onnx.rs", "onnx/"]),
     ("clap", &["main.rs", "cli.rs", "commands.rs"]),
 ];
 
