@@ -1,8 +1,9 @@
 //! Resizes 8-bit images as the libraries do that models are trained with, and computes only the
 //! wanted part.
 //!
-//! `Resampler` does so bit for bit as Pillow's `Image.resize`. Both passes use 22-bit fixed-point coefficients, and the image between them is again 8 bits
-//! wide, rounded and clipped; so the order of the passes can be seen in the result.
+//! `Resampler` does so bit for bit as Pillow's `Image.resize`. Both passes use 22-bit fixed-point
+//! coefficients, and the image between them is again 8 bits wide, rounded and clipped; so the order
+//! of the passes can be seen in the result.
 
 mod alpha;
 mod axis;
