@@ -7,15 +7,18 @@ use half::f16;
 
 use crate::{
     config::{self, ModelConfig},
-    detect::{self, Decision},
+    detect::{self, Decision, Examined},
     device::Device,
     engine::{Engine, Feed, OrtEngine},
     error::{RunError, with_causes},
     labels::Labels,
     model::{self, Model, ModelFile, OutputSpec, Provider, Sessions},
-    recipe::{Element, InputSpec, Recipe},
+    rank::Ranked,
+    recipe::{Activation, Element, InputSpec, Recipe, RecipeSpec},
     runtime::{self, Runtime, RuntimeRequest},
 };
+
+mod golden;
 
 /// Bytes of model that all sessions together may take before there are fewer of them.
 const SESSION_BYTES: u64 = 1 << 30;
@@ -77,18 +80,15 @@ impl Classifier {
     /// contradicts itself; `Runtime` for ONNX Runtime or a device; `Usage` when batches would not
     /// fit memory.
     pub fn open(config: &ModelConfig) -> Result<Self, RunError> {
-        let own_labels = config.labels.as_deref().map(Labels::load).transpose()?;
+        let own_labels = Labels::said(config)?;
         let file = ModelFile::open(&config.path)?;
-        let examined = detect::examine(&file)?;
+        let examined = Examined::new(&file, &file.read()?)?;
         let decision = decide(config, &file, &examined)?;
         let Loaded { runtime, model, sessions, intra_threads } = load(config, file)?;
-        let labels = match (own_labels, config.labels.as_ref()) {
-            (Some(labels), Some(path)) => Some((labels, path.display().to_string())),
-            _ => decision.labels,
-        };
+        let labels = choose_labels(config, own_labels, &decision, &examined)?;
         let count = labels.as_ref().map(|(labels, _)| labels.count());
         let output = model.choose_output(config.output.as_deref(), count)?.clone();
-        let recipe = resolve(&model, &decision.recipe)?;
+        let recipe = resolve(&model, &decision.recipe, &examined)?;
 
         let gpu = model.provider.is_gpu();
         let batch_size = model.input.batch.unwrap_or_else(|| config.batch_size_on(gpu));
@@ -101,11 +101,24 @@ impl Classifier {
         let mut sessions = model.into_sessions();
         let mut engine = OrtEngine::new(sessions.session()?, &recipe, &input, &output.name);
         let classes = probe(&mut engine, recipe.element, batch_size)?;
-        sessions.give_back(engine.into_session());
         let labels = labels.map(|(labels, place)| -> Result<_, RunError> {
             let labels = labels.shifted(config.label_offset).map_err(RunError::Usage)?;
             Ok((labels.fit(classes, &place)?, place))
         });
+        let labels = labels.transpose()?;
+        let mut notes = decision.notes;
+        let own = decision.evidence.values().any(|sayer| sayer == detect::PERSON);
+        match examined.package.as_ref().map(|package| &package.goldens[..]) {
+            None | Some([]) => {}
+            Some(_) if own => notes.push(
+                "the golden images are not checked, because the job changes the recipe".to_owned(),
+            ),
+            Some(goldens) => {
+                let names = labels.as_ref().map(|(labels, _)| labels);
+                golden::check(&mut engine, &recipe, &input, (goldens, names))?;
+            }
+        }
+        sessions.give_back(engine.into_session());
         Ok(Self {
             file,
             input,
@@ -113,14 +126,31 @@ impl Classifier {
             classes,
             recipe,
             evidence: decision.evidence,
-            notes: decision.notes,
-            labels: labels.transpose()?,
+            notes,
+            labels,
             runtime,
             provider,
             because,
             topology,
             sessions,
         })
+    }
+
+    /// What the model answers for a few images, given as the names and bytes of their files: the
+    /// activation of its scores, and the best class of each.
+    ///
+    /// # Errors
+    ///
+    /// `Model` when an image cannot be prepared, or the model fails.
+    pub fn answers(
+        &mut self,
+        images: &[(&str, &[u8])],
+    ) -> Result<(Activation, Vec<Ranked>), RunError> {
+        let session = self.sessions.session()?;
+        let mut engine = OrtEngine::new(session, &self.recipe, &self.input, &self.output.name);
+        let answers = golden::answers(&mut engine, &self.recipe, &self.input, images);
+        self.sessions.give_back(engine.into_session());
+        answers
     }
 
     /// One engine for each of the sessions.
@@ -173,7 +203,7 @@ pub fn load(config: &ModelConfig, file: ModelFile) -> Result<Loaded, RunError> {
 fn decide(
     config: &ModelConfig,
     file: &ModelFile,
-    examined: &detect::Examined,
+    examined: &Examined,
 ) -> Result<Decision, RunError> {
     let fail = |reason: String| {
         let path = file.path.display();
@@ -187,11 +217,33 @@ fn decide(
     }
 }
 
-fn resolve(model: &Model, spec: &crate::recipe::RecipeSpec) -> Result<Recipe, RunError> {
+fn resolve(model: &Model, spec: &RecipeSpec, examined: &Examined) -> Result<Recipe, RunError> {
     Recipe::resolve(spec, &model.input).map_err(|reason| {
         let (path, input) = (model.file.path.display(), model::input_text(&model.input));
-        RunError::Model(format!("the model {path} takes {input}: {reason}"))
+        let candidates = examined.candidates_text();
+        RunError::Model(format!("the model {path} takes {input}: {reason}{candidates}"))
     })
+}
+
+/// The labels that the job names, else those that the model or a file beside it does.
+pub(crate) fn choose_labels(
+    config: &ModelConfig,
+    own: Option<Labels>,
+    decision: &Decision,
+    examined: &Examined,
+) -> Result<Option<(Labels, String)>, RunError> {
+    match (own, &config.labels, &decision.labels) {
+        (Some(labels), Some(path), _) => Ok(Some((labels, path.display().to_string()))),
+        (None, Some(_), _) => Ok(None),
+        (_, None, Some(labels)) => Ok(Some(labels.clone())),
+        _ => examined.label_file.clone().map_err(|reason| {
+            RunError::Model(format!(
+                "the labels beside the model {} cannot be used: {reason}\nhint: say which file it \
+                 is with `labels`, or `labels = \"none\"`",
+                config.path.display()
+            ))
+        }),
+    }
 }
 
 /// One session per thread as long as their weights stay below [`SESSION_BYTES`]: sessions do not

@@ -45,6 +45,9 @@ pub enum Target {
     Stdout,
 }
 
+/// As the label file: no labels, also when some lie beside the model.
+pub const NO_LABELS: &str = "none";
+
 /// Which model, what was said about using it, and what it may use.
 #[derive(Debug, Clone)]
 pub struct ModelConfig {
@@ -52,7 +55,7 @@ pub struct ModelConfig {
     pub path: PathBuf,
     /// The output to read, when the model has several.
     pub output: Option<String>,
-    /// The label file.
+    /// The label file; [`NO_LABELS`] for none at all.
     pub labels: Option<PathBuf>,
     /// Classes before the first label; below zero, labels before the first class.
     pub label_offset: i64,
@@ -202,7 +205,8 @@ impl Config {
 
     fn check_paths(&self) -> Result<(), RunError> {
         let Target::File(output) = &self.target else { return Ok(()) };
-        let protected = [Some(&self.model.path), self.model.labels.as_ref()];
+        let labels = self.model.labels.as_ref().filter(|path| path.as_os_str() != NO_LABELS);
+        let protected = [Some(&self.model.path), labels];
         let written = [Some(output), self.manifest.as_ref()];
         for written in written.into_iter().flatten() {
             let clash = protected.into_iter().flatten().chain(&self.inputs);

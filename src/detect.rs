@@ -7,12 +7,42 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    error::RunError,
     geometry::Size,
     labels::Labels,
-    model::ModelFile,
     recipe::{Group, InputSpec, Layout, RecipeSpec, preset},
 };
+
+mod custom_vision;
+mod examine;
+mod fields;
+pub mod folder;
+mod hugging_face;
+mod identity;
+mod image_metadata;
+mod keras_hub;
+mod label_files;
+mod lobe;
+mod metadata;
+mod mlmodel;
+mod mmdeploy;
+mod model_api;
+mod open_clip;
+mod openvino;
+mod paddle;
+mod places;
+mod roboflow;
+#[cfg(test)]
+mod sample;
+mod saying;
+mod teachable_machine;
+mod timm;
+mod triton;
+mod ultralytics;
+mod yaml;
+
+pub use examine::{Examined, evidence_lines};
+pub use label_files::label_files;
+pub use places::statements;
 
 /// How much weight a place has; earlier ones win, group of keys by group of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,35 +125,6 @@ pub struct Facts<'a> {
     pub layout: Option<Layout>,
     /// Classes, when the graph fixes them.
     pub classes: Option<usize>,
-}
-
-/// A model's file and folder, read and not yet weighed.
-#[derive(Debug, Clone, Default)]
-pub struct Examined {
-    /// What each place says.
-    pub statements: Vec<Statement>,
-    /// The image input, as the graph declares it.
-    pub input: Option<InputSpec>,
-}
-
-/// Reads everything in and around a model's file that says how images are prepared.
-///
-/// # Errors
-///
-/// `Model` when the file is no ONNX model.
-pub fn examine(_file: &ModelFile) -> Result<Examined, RunError> {
-    Ok(Examined::default())
-}
-
-impl Examined {
-    /// Weighs it against what a person `said`.
-    ///
-    /// # Errors
-    ///
-    /// As for [`decide`].
-    pub fn decide(&self, said: &RecipeSpec) -> Result<Decision, String> {
-        decide(said, &self.statements, None)
-    }
 }
 
 /// What was decided about a model's images, and what stands against it.

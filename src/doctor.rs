@@ -12,7 +12,7 @@ use crate::{
     classifier::{self, Loaded},
     config::ModelConfig,
     decode::{Budget, Decoder, Limits, Pixels, Policy},
-    detect,
+    detect::Examined,
     engine::{Engine as _, Feed, OrtEngine},
     error::{ItemError, RunError},
     geometry::Size,
@@ -64,15 +64,15 @@ pub struct Options {
 /// `Model`, `Runtime` when the model cannot be used at all; `Input`, `Usage` when the images or
 /// their truth cannot be.
 pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunError> {
-    let labels = config.labels.as_deref().map(Labels::load).transpose()?;
+    let own = Labels::said(config)?;
     let file = ModelFile::open(&config.path)?;
-    let examined = detect::examine(&file)?;
+    let examined = Examined::new(&file, &file.read()?)?;
     let decision = examined.decide(&config.recipe).map_err(RunError::Model)?;
-    let labels = labels.or_else(|| decision.labels.as_ref().map(|(labels, _)| labels.clone()));
+    let labels = classifier::choose_labels(config, own, &decision, &examined)?;
     let loaded = classifier::load(&ModelConfig { sessions: Some(1), ..config.clone() }, file)?;
-    let count = labels.as_ref().map(Labels::count);
+    let count = labels.as_ref().map(|(labels, _)| labels.count());
     let output = loaded.model.choose_output(config.output.as_deref(), count)?.clone();
-    let report = Report::new(&loaded, &output, &decision, labels.as_ref());
+    let report = Report::new(&loaded, &output, &decision, (labels.as_ref(), &examined));
     let images = gather(options)?;
     if images.is_empty() {
         return Ok(report);
@@ -96,7 +96,8 @@ pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunErr
     };
     let mut bench = Bench::new(loaded, &output, options, (images, &start.recipe))?;
     let mut tried = bench.try_all(first);
-    let readings = truth::readings(&bench.images, labels.as_ref(), bench.classes);
+    let readings =
+        truth::readings(&bench.images, labels.as_ref().map(|(labels, _)| labels), bench.classes);
     let reading = judge::best_reading(&tried, &bench.images, &readings);
     let best = judge::best(&tried, &bench.images, reading.as_ref());
     let more: Vec<Candidate> = known

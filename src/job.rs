@@ -216,7 +216,7 @@ impl Job {
         self
     }
 
-    /// Every path in the job but `-`, which stands for standard output.
+    /// Every path in the job but `-`, which stands for standard output, and `none`, for no labels.
     fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let single = [
             &mut self.model,
@@ -226,7 +226,7 @@ impl Job {
             &mut self.manifest,
         ];
         let all = single.into_iter().flatten().chain(self.inputs.iter_mut().flatten());
-        all.filter(|path| path.as_os_str() != "-")
+        all.filter(|path| path.as_os_str() != "-" && path.as_os_str() != "none")
     }
 
     /// Takes every key that `flags` sets, and keeps the others.

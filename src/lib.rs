@@ -63,10 +63,10 @@ pub mod package;
 /// Scores to the most probable classes.
 pub mod rank;
 
-/// What a figure from a sample is worth.
-pub mod statistics;
 /// An ONNX file, read as a file.
 pub mod onnx;
+/// What a figure from a sample is worth.
+pub mod statistics;
 
 /// Rows to a file that appears whole or not at all.
 pub mod output;
@@ -83,11 +83,17 @@ pub mod model;
 /// How a model's images are prepared, found out from what lies there.
 pub mod detect;
 
+/// What a model file says about itself.
+pub mod inspect;
+
 /// Tensors to scores.
 pub mod engine;
 
 /// A model, and everything that it takes to use it right.
 pub mod classifier;
+
+/// A model that carries its recipe with it.
+pub mod pack;
 
 /// Which recipe a model was trained with, found out by trying.
 pub mod doctor;

@@ -2,7 +2,7 @@
 //! [`crate::engine`] the only user of `ort`'s sessions.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
 };
@@ -14,7 +14,7 @@ use ort::{
         Session,
         builder::{GraphOptimizationLevel, SessionBuilder},
     },
-    value::{TensorElementType, ValueType},
+    value::ValueType,
 };
 use serde::Serialize;
 
@@ -22,6 +22,7 @@ use crate::{
     device::Device,
     digest,
     error::{RunError, with_causes},
+    onnx::{self, OnnxFile},
     recipe::{Element, InputSpec, shape_text},
     runtime::Runtime,
 };
@@ -48,7 +49,7 @@ impl ModelFile {
             RunError::Model(format!("cannot use the model {}: {reason}", path.display()))
         };
         if path.is_dir() {
-            return Err(fail("it is a folder\nhint: give the .onnx file inside it"));
+            return Self::open(&inside(path).map_err(|reason| fail(&reason))?);
         }
         // A pipe would have to be waited for, and cannot be read again by ONNX Runtime.
         if path.metadata().is_ok_and(|found| !found.is_file()) {
@@ -76,6 +77,55 @@ impl ModelFile {
             return Err(fail("it is empty"));
         }
         Ok(Self { path: path.to_owned(), bytes, sha256 })
+    }
+}
+
+/// The model in a folder: `model.onnx` or `onnx/model.onnx`, as Hugging Face's exporters put it, or
+/// the only `.onnx` there is.
+fn inside(folder: &Path) -> Result<PathBuf, String> {
+    let usual = ["model.onnx", "onnx/model.onnx"].map(|name| folder.join(name));
+    if let Some(found) = usual.into_iter().find(|path| path.is_file()) {
+        return Ok(found);
+    }
+    let entries = fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut models: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == "onnx")).collect();
+    models.sort_unstable();
+    match &models[..] {
+        [only] => Ok(only.clone()),
+        [] => Err("it is a folder without a model.onnx\nhint: give the .onnx file itself".into()),
+        several => {
+            let names: Vec<_> = several
+                .iter()
+                .filter_map(|path| path.file_name())
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect();
+            Err(format!(
+                "it is a folder with several models\nhint: give one of them: {}",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+impl ModelFile {
+    /// Reads the file without ONNX Runtime.
+    ///
+    /// # Errors
+    ///
+    /// `Model` when it cannot be read or is no ONNX model.
+    pub fn read(&self) -> Result<OnnxFile, RunError> {
+        let fail = |reason: String| {
+            RunError::Model(format!("cannot use the model {}: {reason}", self.path.display()))
+        };
+        let bytes = fs::read(&self.path).map_err(|error| fail(error.to_string()))?;
+        OnnxFile::read(bytes.into()).map_err(|error| {
+            fail(format!(
+                "{}\nhint: compare its size or checksum with the original",
+                with_causes(&error)
+            ))
+        })
     }
 }
 
@@ -177,7 +227,9 @@ impl Model {
             }
             Device::Auto => open_auto(&file, runtime, intra_threads)?,
         };
-        let input = image_input(&file, &session)?;
+        let input = session_input(&session).map_err(|reason| {
+            RunError::Model(format!("the model {} {reason}", file.path.display()))
+        })?;
         let outputs = session.outputs().iter().map(output_spec).collect();
         let runtime = runtime.clone();
         Ok(Self { file, input, outputs, provider, because, session, runtime, intra_threads })
@@ -346,50 +398,82 @@ fn load_hint(reason: &str) -> &'static str {
     }
 }
 
-/// The one input that is an image.
-fn image_input(file: &ModelFile, session: &Session) -> Result<InputSpec, RunError> {
-    let fail = |reason: String, hint: &str| {
-        let path = file.path.display();
-        RunError::Model(format!("the model {path} {reason}\nhint: {hint}"))
+/// An input as a file or a session declares it.
+struct Declared {
+    name: String,
+    /// Element type in words, such as `f32`; `None` when it is no tensor.
+    element: Option<String>,
+    /// Dimensions; `None` when even their number is open.
+    dims: Option<Vec<Option<usize>>>,
+}
+
+/// The image input that an ONNX file declares.
+///
+/// # Errors
+///
+/// A message, with a hint, when its inputs are not one image.
+pub fn declared_input(onnx: &OnnxFile) -> Result<InputSpec, String> {
+    let dim = |dim: &onnx::Dim| dim.fixed().and_then(|dim| usize::try_from(dim).ok());
+    let declared = |value: onnx::Value| Declared {
+        name: value.name,
+        element: value.element.map(|element| element.name().to_owned()),
+        dims: value.dims.map(|dims| dims.iter().map(dim).collect()),
     };
-    let [input] = session.inputs() else {
-        let names: Vec<_> = session.inputs().iter().map(|i| format!("`{}`", i.name())).collect();
-        return Err(fail(
+    image_input(onnx.inputs().into_iter().map(declared).collect())
+}
+
+fn session_input(session: &Session) -> Result<InputSpec, String> {
+    let dim = |&dim: &i64| usize::try_from(dim).ok().filter(|&dim| dim > 0);
+    let declared = |outlet: &ort::value::Outlet| match outlet.dtype() {
+        ValueType::Tensor { ty, shape, .. } => Declared {
+            name: outlet.name().to_owned(),
+            element: Some(ty.to_string()),
+            dims: Some(shape.iter().map(dim).collect()),
+        },
+        _ => Declared { name: outlet.name().to_owned(), element: None, dims: None },
+    };
+    image_input(session.inputs().iter().map(declared).collect())
+}
+
+/// The one input that is an image; else a message, with a hint.
+fn image_input(inputs: Vec<Declared>) -> Result<InputSpec, String> {
+    let fail = |reason: String, hint: &str| Err(format!("{reason}\nhint: {hint}"));
+    let names: Vec<_> = inputs.iter().map(|input| format!("`{}`", input.name)).collect();
+    let Ok([input]) = <[Declared; 1]>::try_from(inputs) else {
+        return fail(
             format!("has {} inputs ({}), and an image is only one", names.len(), names.join(", ")),
             "linnaeus runs models with one image input; export the model without the others",
-        ));
+        );
     };
-    let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
-        return Err(fail(
-            format!("has an input `{}` that is no tensor", input.name()),
-            "linnaeus runs models with one image input",
-        ));
-    };
-    let element = match ty {
-        TensorElementType::Float32 => Element::F32,
-        TensorElementType::Float16 => Element::F16,
-        TensorElementType::Uint8 => Element::U8,
-        other => {
-            return Err(fail(
-                format!("has an input `{}` of type {other}", input.name()),
+    let Declared { name, element, dims } = input;
+    let element = match element.as_deref() {
+        Some("f32") => Element::F32,
+        Some("f16") => Element::F16,
+        Some("u8") => Element::U8,
+        None => {
+            return fail(
+                format!("has an input `{name}` that is no tensor"),
+                "linnaeus runs models with one image input",
+            );
+        }
+        Some(other) => {
+            return fail(
+                format!("has an input `{name}` of type {other}"),
                 "linnaeus feeds f32, f16 and u8; export the model with one of these",
-            ));
+            );
         }
     };
-    let dim = |&dim: &i64| usize::try_from(dim).ok().filter(|&dim| dim > 0);
-    let dims: Vec<_> = shape.iter().map(dim).collect();
-    let name = input.name().to_owned();
-    match dims[..] {
-        [batch, a, b, c] => Ok(InputSpec { name, element, batch, dims: [a, b, c], planar: false }),
-        [batch, height, width] => {
+    match dims.as_deref().unwrap_or_default() {
+        &[batch, a, b, c] => Ok(InputSpec { name, element, batch, dims: [a, b, c], planar: false }),
+        &[batch, height, width] => {
             let dims = [Some(1), height, width];
             Ok(InputSpec { name, element, batch, dims, planar: true })
         }
-        _ => Err(fail(
+        dims => fail(
             format!("has an input `{name}` of {} dimensions", dims.len()),
             "an image input has four: batch, and channels, height and width in either layout; or \
              three, for gray images without an axis of channels",
-        )),
+        ),
     }
 }
 

@@ -7,11 +7,14 @@ use std::{
 
 use linnaeus::{
     config::{self, ModelConfig},
-    detect,
+    detect::Examined,
     doctor::{self, Truth},
     error::{Exit, RunError},
+    inspect,
     job::Job,
+    labels::Labels,
     model::ModelFile,
+    pack,
     recipe::{Recipe, preset},
     tensor::{Difference, Tensor},
 };
@@ -31,8 +34,14 @@ fn show(
     print(&(text + "\n"))
 }
 
-pub(super) fn inspect(_job: &Job, _json: bool) -> Result<Exit, RunError> {
-    Err(RunError::Internal("not built".into()))
+pub(super) fn inspect(job: &Job, json: bool) -> Result<Exit, RunError> {
+    let config = ModelConfig::resolve(job)?;
+    let labels = Labels::said(&config)?;
+    let place = config.labels.as_ref().map(|path| path.display().to_string());
+    let labels = labels.as_ref().zip(place.as_deref());
+    let report = inspect::inspect(ModelFile::open(&config.path)?, &config.recipe, labels)?;
+    show(&report, json)?;
+    Ok(if report.complete { Exit::Complete } else { Exit::Model })
 }
 
 pub(super) fn doctor(
@@ -53,22 +62,32 @@ pub(super) fn doctor(
     Ok(if report.contradicts_what_is_said() { Exit::Model } else { Exit::Complete })
 }
 
-pub(super) fn pack(_job: &Job, _output: &Path, _golden: &[String]) -> Result<Exit, RunError> {
-    Err(RunError::Internal("not built".into()))
+pub(super) fn pack(job: &Job, output: &Path, golden: &[String]) -> Result<Exit, RunError> {
+    let expected: Result<Vec<_>, _> = golden.iter().map(|text| text.parse()).collect();
+    let expected = expected.map_err(RunError::Usage)?;
+    let package = pack::pack(&ModelConfig::resolve(job)?, &expected, output)?;
+    let labels = package.labels.as_ref().map_or(0, |labels| labels.count());
+    print(&format!(
+        "{}: {} keys of the recipe, {labels} labels, {} golden images\n",
+        output.display(),
+        package.recipe.keys().len(),
+        package.goldens.len()
+    ))
 }
 
 pub(super) fn tensor(image: &Path, job: &Job, output: &Path) -> Result<Exit, RunError> {
     let config = ModelConfig::resolve(job)?;
     let file = ModelFile::open(&config.path)?;
-    let examined = detect::examine(&file)?;
+    let examined = Examined::new(&file, &file.read()?)?;
     let fail =
         |reason: String| RunError::Model(format!("the model {}: {reason}", config.path.display()));
     let decision = examined.decide(&config.recipe).map_err(fail)?;
     if !decision.problems.is_empty() {
         return Err(fail(decision.problems.join("\n")));
     }
-    let input = examined.input.as_ref().ok_or_else(|| fail("it has no image input".into()))?;
-    let recipe = Recipe::resolve(&decision.recipe, input).map_err(fail)?;
+    let input = examined.input.as_ref().map_err(|reason| fail(reason.clone()))?;
+    let recipe = Recipe::resolve(&decision.recipe, input)
+        .map_err(|reason| fail(reason + &examined.candidates_text()))?;
     let tensor = Tensor::of_image(image, &recipe, input, config::usual_limits())
         .map_err(|error| RunError::Usage(format!("cannot prepare {}: {error}", image.display())))?;
     tensor.write_npy(output)?;

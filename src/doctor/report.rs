@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     classifier::Loaded,
-    detect::Decision,
+    detect::{Decision, Examined},
     error::RunError,
     job::Job,
     labels::Labels,
@@ -91,11 +91,12 @@ impl Report {
         loaded: &Loaded,
         output: &OutputSpec,
         decision: &Decision,
-        labels: Option<&Labels>,
+        (labels, examined): (Option<&(Labels, String)>, &Examined),
     ) -> Self {
         let Loaded { runtime, model, .. } = loaded;
-        let missing = Recipe::resolve(&decision.recipe, &model.input).err();
-        let place = decision.labels.as_ref().map_or("the label file", |(_, place)| place);
+        let missing = Recipe::resolve(&decision.recipe, &model.input)
+            .err()
+            .map(|reason| reason + &examined.candidates_text());
         Self {
             model: format!("{} (SHA-256 {})", model.file.path.display(), model.file.sha256),
             takes: model::input_text(&model.input),
@@ -106,8 +107,9 @@ impl Report {
                 runtime.origin(),
                 model.provider.name()
             ),
-            labels: labels
-                .map_or("none".to_owned(), |labels| format!("{} from {place}", labels.count())),
+            labels: labels.map_or("none".to_owned(), |(labels, place)| {
+                format!("{} from {place}", labels.count())
+            }),
             evidence: decision.evidence.clone(),
             notes: decision.notes.clone(),
             problems: decision.problems.clone(),

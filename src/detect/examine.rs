@@ -1,0 +1,196 @@
+//! A model's file and what lies around it, read and put into statements.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Decision, Facts, Statement, Tier, decide, folder::Folder, identity, label_files, statements,
+};
+use crate::{
+    error::RunError,
+    geometry::Size,
+    labels::Labels,
+    model::{self, ModelFile},
+    onnx::{NormaliserKind, OnnxFile, ScoreKind, Value},
+    package::Package,
+    recipe::{Activation, Element, InputSpec, Layout, RecipeSpec, Scale, preset},
+};
+
+/// The place of what the graph shows.
+const GRAPH: &str = "the graph";
+
+/// A model's file and folder, read and not yet weighed.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// What each place says.
+    pub statements: Vec<Statement>,
+    /// The image input, as the file declares it; or why it has none.
+    pub input: Result<InputSpec, String>,
+    /// What the model carries with it, when linnaeus packed it.
+    pub package: Option<Package>,
+    /// The label file beside the model, with its name; or why it cannot be used.
+    pub label_file: Result<Option<(Labels, String)>, String>,
+    /// Presets that the model's name and make point at, each with the reason. They are told, and
+    /// never used.
+    pub candidates: Vec<(String, String)>,
+}
+
+impl Examined {
+    /// Reads everything in and around a model's file that says how images are prepared.
+    ///
+    /// # Errors
+    ///
+    /// `Model` when its package is damaged or newer than this program.
+    pub fn new(file: &ModelFile, onnx: &OnnxFile) -> Result<Self, RunError> {
+        let fail = |reason: String| {
+            RunError::Model(format!("cannot use the model {}: {reason}", file.path.display()))
+        };
+        let metadata = onnx.metadata().entries;
+        let package = Package::read(&metadata).map_err(fail)?;
+        let folder = Folder::beside(&file.path)?;
+        let input = model::declared_input(onnx);
+        let mut found: Vec<Statement> = package.iter().map(of_package).collect();
+        let image = onnx.inputs().into_iter().next();
+        if let (Ok(input), Some(value)) = (&input, &image) {
+            let facts = facts(onnx, input, value);
+            found.extend(statements(&folder, &metadata, &facts));
+            found.push(of_graph(onnx, input, value));
+        }
+        Ok(Self {
+            candidates: identity::candidates(onnx, &folder, input.as_ref().ok()),
+            statements: found,
+            input,
+            package,
+            label_file: label_files(&folder),
+        })
+    }
+
+    /// Weighs it against what a person `said`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`decide`].
+    pub fn decide(&self, said: &RecipeSpec) -> Result<Decision, String> {
+        let fixed = self.input.as_ref().ok().and_then(|input| input.fixed_size(None));
+        decide(said, &self.statements, fixed)
+    }
+
+    /// The lines that point at candidates, for a message about missing keys; empty when there are
+    /// none.
+    #[must_use]
+    pub fn candidates_text(&self) -> String {
+        let line = |(name, why): &(String, String)| {
+            format!("\nhint: {why}, so it may be `preset = \"{name}\"`")
+        };
+        self.candidates.iter().map(line).collect()
+    }
+}
+
+fn facts<'a>(onnx: &OnnxFile, input: &'a InputSpec, value: &Value) -> Facts<'a> {
+    let layout = onnx.layout(value).layout;
+    let outputs = onnx.classifier().outputs;
+    let classes = onnx.outputs().into_iter().find(|output| outputs.contains(&output.name));
+    let classes = classes.and_then(|output| {
+        let dims = output.dims?;
+        let long = dims.iter().skip(1).filter_map(|dim| dim.fixed()).find(|&dim| dim != 1);
+        long.and_then(|classes| usize::try_from(classes).ok())
+    });
+    Facts { input, size: input.fixed_size(layout), layout, classes }
+}
+
+fn of_package(package: &Package) -> Statement {
+    let mut statement = Statement::new("the package", Tier::Package);
+    for key in package.recipe.keys() {
+        statement.because.insert(key, "linnaeus.recipe".to_owned());
+    }
+    statement.recipe = package.recipe.clone();
+    statement.labels.clone_from(&package.labels);
+    statement
+}
+
+/// What the graph itself shows: numbers that it computes, where channels are, what scores are.
+fn of_graph(onnx: &OnnxFile, input: &InputSpec, value: &Value) -> Statement {
+    let mut graph = Statement::new(GRAPH, Tier::Graph);
+    say_numbers(&mut graph, onnx, input, value);
+    let hint = onnx.layout(value);
+    let channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
+    let shown = channels(input.dims[0]) != channels(input.dims[2]);
+    if let (Some(layout), false, false) = (hint.layout, shown, input.planar) {
+        graph.say("layout", hint.evidence, |recipe| recipe.layout = Some(layout));
+    }
+    if let Some(hint) = onnx.size_hint(value).filter(|_| input.fixed_size(None).is_none()) {
+        graph.notes.push(hint.evidence);
+    }
+    let [output] = &onnx.classifier().outputs[..] else { return graph };
+    let element = onnx.outputs().into_iter().find(|o| o.name == *output).and_then(|o| o.element);
+    // Bytes may be probabilities times 255: the first batch shows it.
+    if !element.is_some_and(crate::onnx::ElementType::is_float) {
+        return graph;
+    }
+    let scores = onnx.scores(output);
+    let activation = match scores.kind {
+        ScoreKind::Softmax | ScoreKind::Sigmoid => Activation::None,
+        // The softmax of logarithms of probabilities is the probabilities.
+        ScoreKind::LogSoftmax => Activation::Softmax,
+        _ => return graph,
+    };
+    graph.say("activation", scores.evidence, |recipe| recipe.activation = Some(activation));
+    graph
+}
+
+fn say_numbers(graph: &mut Statement, onnx: &OnnxFile, input: &InputSpec, value: &Value) {
+    if input.element == Element::U8 {
+        return;
+    }
+    let normaliser = onnx.normaliser(value);
+    let evidence = normaliser.evidence;
+    match normaliser.kind {
+        NormaliserKind::Bytes => {
+            graph.say("scale", evidence, |recipe| recipe.scale = Some(Scale::RAW));
+        }
+        NormaliserKind::Unit => {
+            let scale = "1/255".parse().expect("a scale");
+            graph.say("scale", evidence, |recipe| recipe.scale = Some(scale));
+        }
+        NormaliserKind::TransformInput => {
+            let [mean, std] =
+                preset::IMAGENET.map(|values| crate::recipe::PerChannel(values.to_vec()));
+            let scale = "1/255".parse().expect("a scale");
+            graph.say("scale", evidence.clone(), |recipe| recipe.scale = Some(scale));
+            graph.say("mean", evidence.clone(), |recipe| recipe.mean = Some(mean));
+            graph.say("std", evidence, |recipe| recipe.std = Some(std));
+        }
+        NormaliserKind::None => {}
+        _ => graph.notes.push(evidence),
+    }
+}
+
+impl InputSpec {
+    /// Height and width when the graph fixes both and shows which they are.
+    #[must_use]
+    pub fn fixed_size(&self, layout: Option<Layout>) -> Option<Size> {
+        let channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
+        let first = channels(self.dims[0]);
+        let last = channels(self.dims[2]);
+        let layout = match (layout, first, last) {
+            (Some(layout), ..) => layout,
+            (None, true, false) => Layout::Nchw,
+            (None, false, true) => Layout::Nhwc,
+            _ => return None,
+        };
+        let [_, height, width] = layout.channels_first(self.dims);
+        Some(Size { height: height?, width: width? })
+    }
+}
+
+/// The keys and evidence of a decision, as lines of a job file with comments.
+#[must_use]
+pub fn evidence_lines(
+    recipe: &RecipeSpec,
+    evidence: &BTreeMap<&'static str, String>,
+) -> Vec<String> {
+    let line = |(key, value): (&str, String)| {
+        let who = evidence.get(key).map_or("", String::as_str);
+        format!("{key} = {value}   # {who}")
+    };
+    recipe.said().into_iter().map(line).collect()
+}

@@ -1,0 +1,172 @@
+//! Writes a model that carries its recipe, labels and golden images with it.
+
+use std::{fs, path::Path};
+
+use crate::{
+    classifier::Classifier,
+    config::ModelConfig,
+    error::RunError,
+    onnx, output,
+    package::{Golden, MAX_GOLDEN_BYTES, MAX_GOLDENS, Origin, Package},
+    recipe::{Activation, Recipe, RecipeSpec},
+    source,
+};
+
+/// An image that proves a package, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The image.
+    pub image: std::path::PathBuf,
+    /// The label or the index of its class.
+    pub class: String,
+}
+
+impl std::str::FromStr for Expected {
+    type Err = String;
+
+    /// Reads `IMAGE=LABEL`; the last `=` divides them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.rsplit_once('=') {
+            Some((image, class)) if !image.is_empty() && !class.is_empty() => {
+                Ok(Self { image: image.into(), class: class.to_owned() })
+            }
+            _ => Err(format!("`{text}` is not IMAGE=LABEL, such as elephant.jpg=386")),
+        }
+    }
+}
+
+/// Packs a model, and returns what it carries.
+///
+/// # Errors
+///
+/// Those of [`Classifier::open`]; `Model` when a golden image gets another class than expected, or
+/// the model keeps weights in other files; `Output` when the package cannot be written.
+pub fn pack(
+    config: &ModelConfig,
+    expected: &[Expected],
+    target: &Path,
+) -> Result<Package, RunError> {
+    let mut classifier = Classifier::open(config)?;
+    let file = classifier.file.read()?;
+    let fail = |reason: String| {
+        RunError::Model(format!("cannot pack {}: {reason}", classifier.file.path.display()))
+    };
+    if let Some(external) = file.external_data().first() {
+        return Err(fail(format!(
+            "its weights are in a second file, {}\nhint: save it as one file first, in Python with \
+             `onnx.save(onnx.load(\"model.onnx\"), \"whole.onnx\")`",
+            external.location
+        )));
+    }
+    if expected.len() > MAX_GOLDENS {
+        return Err(fail(format!(
+            "{} golden images are too many; {MAX_GOLDENS} may be",
+            expected.len()
+        )));
+    }
+    let images = expected.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let borrowed: Vec<_> = images.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+    let (activation, answers) = if images.is_empty() {
+        (None, Vec::new())
+    } else {
+        let (activation, answers) = classifier.answers(&borrowed)?;
+        (Some(activation), answers)
+    };
+    let goldens = images.into_iter().zip(expected).zip(answers).map(|((image, expected), best)| {
+        confirm(&classifier, expected, best.class, best.probability)?;
+        let (name, image) = image;
+        Ok(Golden { name, class: best.class, probability: best.probability, image })
+    });
+    let goldens = goldens.collect::<Result<Vec<_>, RunError>>()?;
+    let package = Package {
+        recipe: spec(&classifier.recipe, activation),
+        labels: classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
+        output: config.output.clone(),
+        goldens,
+        source: Origin {
+            file: file_name(&classifier.file.path),
+            sha256: classifier.file.sha256.clone(),
+            linnaeus: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+    };
+    write(&classifier.file.path, &package, target)?;
+    Ok(package)
+}
+
+fn write(model: &Path, package: &Package, target: &Path) -> Result<(), RunError> {
+    let fail =
+        |reason: String| RunError::Model(format!("cannot pack {}: {reason}", model.display()));
+    let bytes = fs::read(model).map_err(|error| fail(error.to_string()))?;
+    let entries = package.entries().map_err(RunError::Internal)?.into_iter().collect();
+    let packed = onnx::with_metadata(&bytes, &entries).map_err(|error| fail(error.to_string()))?;
+    output::write_atomically(target, &packed)
+}
+
+fn read(expected: &Expected) -> Result<(String, Vec<u8>), RunError> {
+    let path = &expected.image;
+    let mut bytes = Vec::new();
+    source::read_whole(path, true, MAX_GOLDEN_BYTES, &mut bytes).map_err(|error| {
+        RunError::Usage(format!(
+            "cannot use the golden image {}: {error}\nhint: the package carries it, so it has to \
+             be a file of at most {MAX_GOLDEN_BYTES} bytes",
+            path.display()
+        ))
+    })?;
+    Ok((file_name(path), bytes))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Checks that the best class is the expected one, by index or by name.
+fn confirm(
+    classifier: &Classifier,
+    expected: &Expected,
+    class: usize,
+    probability: f64,
+) -> Result<(), RunError> {
+    let labels = classifier.labels.as_ref().map(|(labels, _)| labels);
+    let name = labels.and_then(|labels| labels.name(class)).unwrap_or_default();
+    let wanted = expected.class.trim();
+    let first = name.split(',').next().unwrap_or_default();
+    let by_name = [name, first].iter().any(|name| {
+        !name.is_empty() && name.replace('_', " ").eq_ignore_ascii_case(&wanted.replace('_', " "))
+    });
+    if by_name || wanted.parse() == Ok(class) {
+        return Ok(());
+    }
+    Err(RunError::Model(format!(
+        "the golden image {} should be {wanted}, and the model says class {class} ({name}) with \
+         {probability:.3}; nothing was written\nhint: the recipe or the labels may be wrong; \
+         `linnaeus doctor` ranks the usual recipes",
+        expected.image.display()
+    )))
+}
+
+/// A decided recipe as keys that are all said.
+fn spec(recipe: &Recipe, activation: Option<Activation>) -> RecipeSpec {
+    let Recipe { size, resize, interpolation, kernel, crop, scale, channels, layout, .. } = *recipe;
+    let Recipe { exif, alpha, deep, .. } = *recipe;
+    let list = |values: Vec<f32>| Some(crate::recipe::PerChannel(values));
+    // What is fed as bytes has no numbers to say.
+    let bytes = recipe.element == crate::recipe::Element::U8;
+    RecipeSpec {
+        preset: None,
+        size: Some(size),
+        resize: Some(resize),
+        interpolation: Some(interpolation),
+        kernel: Some(kernel),
+        crop: Some(crop),
+        fill: list(recipe.fill.iter().copied().map(f32::from).collect()),
+        scale: (!bytes).then_some(scale),
+        mean: list(recipe.mean.clone()).filter(|_| !bytes),
+        std: list(recipe.std.clone()).filter(|_| !bytes),
+        channels: Some(channels),
+        layout: Some(layout),
+        exif: Some(exif),
+        alpha: Some(alpha),
+        deep: Some(deep),
+        activation: recipe.activation.or(activation),
+    }
+}
