@@ -14,6 +14,35 @@ use crate::{
     recipe::{Group, InputSpec, Layout, RecipeSpec, preset},
 };
 
+mod custom_vision;
+mod fields;
+pub mod folder;
+mod hugging_face;
+mod image_metadata;
+mod keras_hub;
+mod label_files;
+mod lobe;
+mod metadata;
+mod mlmodel;
+mod mmdeploy;
+mod model_api;
+mod open_clip;
+mod openvino;
+mod paddle;
+mod places;
+mod roboflow;
+#[cfg(test)]
+mod sample;
+mod saying;
+mod teachable_machine;
+mod timm;
+mod triton;
+mod ultralytics;
+mod yaml;
+
+pub use label_files::label_files;
+pub use places::statements;
+
 /// How much weight a place has; earlier ones win, group of keys by group of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {

@@ -2,28 +2,81 @@
 
 use std::{fs, path::Path};
 
-use serde_json::Value;
-
 use crate::{digest, error::RunError};
 
+<<<<<<< HEAD
 /// More classes before the first label than any model has.
 const MAX_OFFSET: usize = 1 << 20;
+=======
+mod json;
+mod lines;
+pub(crate) mod literal;
+pub(crate) mod text_proto;
+
+pub(crate) use json::names_in as from_json;
+>>>>>>> 3b335fd (Read what the files beside a model say about its images)
 
 /// One name per class, by index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
     names: Vec<String>,
+    /// The classes' `WordNet` ids; empty when none is known.
+    wnids: Vec<Option<String>>,
     sha256: String,
+}
+
+/// What a label file says of one class: its name, and its `WordNet` id if that stands apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Class {
+    pub(crate) name: String,
+    pub(crate) wnid: Option<String>,
+}
+
+impl Class {
+    pub(crate) fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), wnid: None }
+    }
+
+    /// The class of `[id, name]` or of the line `id name`.
+    pub(crate) fn with_id(id: &str, name: impl Into<String>) -> Self {
+        Self { name: name.into(), wnid: is_wnid(id).then(|| id.to_owned()) }
+    }
+}
+
+/// Whether this is a `WordNet` id of a noun, such as `n01440764`.
+pub(crate) fn is_wnid(text: &str) -> bool {
+    let digits = text.strip_prefix('n').unwrap_or("");
+    digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Puts classes in the order of their indices, which have to be `first`, `first + 1`, …
+pub(crate) fn in_order(
+    first: usize,
+    mut classes: Vec<(usize, Class)>,
+) -> Result<Vec<Class>, String> {
+    classes.sort_by_key(|(index, _)| *index);
+    let gap = classes.iter().enumerate().find(|(at, (index, _))| at + first != *index);
+    match gap {
+        Some((at, (index, _))) if *index < at + first => {
+            Err(format!("class {index} has two names"))
+        }
+        Some((at, _)) => Err(format!("class {} has no name", at + first)),
+        None => Ok(classes.into_iter().map(|(_, class)| class).collect()),
+    }
 }
 
 impl Labels {
     /// Reads a label file. Its content decides how:
     ///
-    /// * a JSON list of names;
+    /// * a JSON list of names, or of objects with an id and a name;
     /// * a JSON object from index to name, from index to `[wnid, name]`
     ///   (`imagenet_class_index.json`), or from name to index;
-    /// * lines `n01440764 tench, Tinca tinca` (`synset.txt`): the `WordNet` id is dropped;
-    /// * lines `0 tench`, when the numbers are 0, 1, 2 … in order: the number is dropped;
+    /// * the same as Python writes a list or dictionary;
+    /// * a label map of `item { id: 1 name: "tench" }`, as TensorFlow writes it;
+    /// * a CSV file whose header names an index and a name;
+    /// * lines `n01440764 tench, Tinca tinca` (`synset.txt`): the `WordNet` id is kept apart;
+    /// * lines `0 tench`, when the numbers are 0, 1, 2 … or 1, 2, 3 … in order: the number is
+    ///   dropped;
     /// * otherwise one name per line.
     ///
     /// # Errors
@@ -47,19 +100,39 @@ impl Labels {
     ///
     /// A message that says what is missing or doubled.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let whole = text;
-        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
-        let names = if text.trim_start().starts_with(['{', '[']) {
-            let value = serde_json::from_str(text).map_err(|error| format!("bad JSON: {error}"))?;
-            from_json(&value)?
+        let content = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+        let classes = if content.trim_start().starts_with(['{', '[']) {
+            let value = serde_json::from_str(content);
+            let value = value.or_else(|error| {
+                literal::parse(content).map_err(|_| format!("bad JSON: {error}"))
+            });
+            json::names_in(&value?)?
+        } else if text_proto::is_label_map(content) {
+            text_proto::label_map(content)?
         } else {
-            from_lines(text)
+            lines::names_in(content)?
         };
-        if names.is_empty() {
-            Err("it is empty".to_owned())
-        } else {
-            Ok(Self { names, sha256: sha256_of(whole) })
-        }
+        Self::of_classes(classes, text).ok_or_else(|| "it is empty".to_owned())
+    }
+
+    /// Names in the order of the classes; `None` when there are none.
+    #[must_use]
+    pub fn of_names(names: Vec<String>) -> Option<Self> {
+        Self::of_unwritten(names.into_iter().map(Class::named).collect())
+    }
+
+    /// Classes that stand in a larger text, whose own names are hashed one per line.
+    pub(crate) fn of_unwritten(classes: Vec<Class>) -> Option<Self> {
+        let lines: String = classes.iter().flat_map(|class| [class.name.as_str(), "\n"]).collect();
+        Self::of_classes(classes, &lines)
+    }
+
+    fn of_classes(classes: Vec<Class>, text: &str) -> Option<Self> {
+        let known = classes.iter().any(|class| class.wnid.is_some());
+        let (names, wnids): (Vec<_>, Vec<_>) =
+            classes.into_iter().map(|class| (class.name, class.wnid)).unzip();
+        let wnids = if known { wnids } else { Vec::new() };
+        (!names.is_empty()).then(|| Self { names, wnids, sha256: sha256_of(text) })
     }
 
     /// How many classes are named.
@@ -86,6 +159,7 @@ impl Labels {
         self.names.get(index).map(String::as_str)
     }
 
+<<<<<<< HEAD
     /// The names with `offset` classes before them that are called `background`, or without their
     /// first ones when it is below zero.
     ///
@@ -107,6 +181,36 @@ impl Labels {
             self.names.splice(0..0, std::iter::repeat_n("background".to_owned(), count));
         }
         Ok(self)
+=======
+    /// The `WordNet` id of class `index`, when the label file keeps one apart from the name.
+    #[must_use]
+    pub fn wnid(&self, index: usize) -> Option<&str> {
+        self.wnids.get(index)?.as_deref()
+    }
+
+    /// The first class that `other` names otherwise, if only in the other's spelling of it:
+    /// ids are compared where both have them, otherwise the first of several names, without
+    /// regard to case and underscores.
+    pub(crate) fn first_difference(&self, other: &Self) -> Option<usize> {
+        let plain = |name: &str| {
+            let first = name.split(',').next().unwrap_or(name);
+            first.trim().to_lowercase().replace(['_', '-'], " ")
+        };
+        let same = |index: usize| {
+            let id = |labels: &Self| {
+                let name = labels.names[index].as_str();
+                let own = is_wnid(name).then(|| name.to_owned());
+                own.or_else(|| labels.wnid(index).map(str::to_owned))
+            };
+            match (id(self), id(other)) {
+                (Some(one), Some(two)) => one == two,
+                _ => plain(&self.names[index]) == plain(&other.names[index]),
+            }
+        };
+        let shared = self.count().min(other.count());
+        let differing = (0..shared).find(|&index| !same(index));
+        differing.or_else(|| (self.count() != other.count()).then_some(shared))
+>>>>>>> 3b335fd (Read what the files beside a model say about its images)
     }
 
     /// Checks that there is a name for each of the model's `classes`.
@@ -140,72 +244,6 @@ fn sha256_of(text: &str) -> String {
     digest::of(text.as_bytes()).expect("reading from memory").1
 }
 
-fn from_lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    while lines.last().is_some_and(|line| line.is_empty()) {
-        lines.pop();
-    }
-    let synset: Option<Vec<_>> = lines.iter().map(|line| after_wnid(line)).collect();
-    let numbered: Option<Vec<_>> =
-        lines.iter().enumerate().map(|(index, line)| after_number(index, line)).collect();
-    synset.or(numbered).unwrap_or(lines).into_iter().map(str::to_owned).collect()
-}
-
-fn after_wnid(line: &str) -> Option<&str> {
-    let (wnid, name) = line.split_once([' ', '\t'])?;
-    let digits = wnid.strip_prefix('n')?;
-    let valid = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    valid.then_some(name.trim_start())
-}
-
-fn after_number(index: usize, line: &str) -> Option<&str> {
-    let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let name = line[digits..].trim_start_matches([' ', '\t', ':', ',']);
-    let separated = name.len() < line.len() - digits && !name.is_empty();
-    (separated && line[..digits].parse() == Ok(index)).then_some(name)
-}
-
-fn from_json(value: &Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::Array(names) => names
-            .iter()
-            .map(|name| name.as_str().map(str::to_owned).ok_or("its list holds more than names"))
-            .collect::<Result<_, _>>()
-            .map_err(str::to_owned),
-        Value::Object(map) => {
-            let inverted = map.values().all(Value::is_u64);
-            let pairs: Option<Vec<(usize, &str)>> = map
-                .iter()
-                .map(|(key, value)| {
-                    let index = if inverted {
-                        value.as_u64()?.try_into()
-                    } else {
-                        return by_index(key, value);
-                    };
-                    Some((index.ok()?, key.as_str()))
-                })
-                .collect();
-            in_order(pairs.ok_or("its object is no map between class indices and names")?)
-        }
-        _ => Err("its JSON is neither a list nor an object".to_owned()),
-    }
-}
-
-fn by_index<'a>(key: &str, value: &'a Value) -> Option<(usize, &'a str)> {
-    // `imagenet_class_index.json` has [wnid, name] under each index.
-    let name = value.as_str().or_else(|| value.as_array()?.get(1)?.as_str())?;
-    Some((key.parse().ok()?, name))
-}
-
-fn in_order(mut pairs: Vec<(usize, &str)>) -> Result<Vec<String>, String> {
-    pairs.sort_unstable();
-    let gap = pairs.iter().enumerate().find(|(at, (index, _))| at != index);
-    match gap {
-        Some((at, _)) => Err(format!("class {at} has no name, or class {} has two", at.max(1) - 1)),
-        None => Ok(pairs.into_iter().map(|(_, name)| name.to_owned()).collect()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,7 +259,16 @@ mod tests {
             ("\u{FEFF}cat\r\ndog\r\n", ["cat", "dog"]),
             ("n02123045 cat, tabby\nn02084071 dog\n", ["cat, tabby", "dog"]),
             ("0 cat\n1 3D printer\n", ["cat", "3D printer"]),
-            ("1 cat\n2 dog\n", ["1 cat", "2 dog"]),
+            ("1 cat\n2 dog\n", ["cat", "dog"]),
+            ("2 cat\n3 dog\n", ["2 cat", "3 dog"]),
+            ("n02123045\nn02084071\n", ["n02123045", "n02084071"]),
+            ("{1: \"dog's\", 0: 'cat, tabby',}", ["cat, tabby", "dog's"]),
+            ("['cat', 'dog']", ["cat", "dog"]),
+            (r#"[{"id": 2, "name": "dog"}, {"id": 1, "name": "cat"}]"#, ["cat", "dog"]),
+            (r#"[{"index": 0, "label": "cat"}, {"index": 1, "label": "dog"}]"#, ["cat", "dog"]),
+            ("item {\n  id: 2\n  name: 'dog'\n}\nitem { id: 1 name: \"cat\" }", ["cat", "dog"]),
+            ("id,name\n1,dog\n0,\"cat\"\n", ["cat", "dog"]),
+            ("class;label_id\ncat;1\ndog;2\n", ["cat", "dog"]),
             ("0\n1\n", ["0", "1"]),
             (r#"["cat", "dog"]"#, ["cat", "dog"]),
             (r#"{"1": "dog", "0": "cat"}"#, ["cat", "dog"]),
@@ -235,10 +282,38 @@ mod tests {
     #[test]
     fn a_map_with_holes_or_a_foreign_shape_is_refused() {
         for text in
-            [r#"{"0": "a", "2": "b"}"#, r#"{"a": 0, "b": 0}"#, "[1]", "{", "", r#"{"0": 1.5}"#]
+            [r#"{"0": "a", "2": "b"}"#, r#"{"a": 0, "b": 0}"#, "[1]", "{", "", r#"{"0": 1.5}"#,
+             "item { id: 1 name: 'a' } item { id: 3 name: 'b' }", "id,name\n0,a\n0,b\n"]
         {
             assert!(Labels::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn wordnet_ids_are_kept_beside_the_names() {
+        let lines = Labels::parse("n02123045 cat, tabby\nn02084071 dog\n").unwrap();
+        assert_eq!((lines.wnid(1), lines.wnid(2)), (Some("n02084071"), None));
+        let index = Labels::parse(r#"{"0": ["n02123045", "cat"]}"#).unwrap();
+        assert_eq!((index.wnid(0), index.name(0)), (Some("n02123045"), Some("cat")));
+        assert_eq!(Labels::parse("cat\n").unwrap().wnid(0), None);
+    }
+
+    #[test]
+    fn other_spellings_of_a_class_are_no_difference() {
+        let labels = |text: &str| Labels::parse(text).unwrap();
+        let long = labels("n02123045 tabby, tabby cat\nn02084071 web site, website\n");
+        assert_eq!(long.first_difference(&labels("Tabby\nweb_site\n")), None);
+        assert_eq!(long.first_difference(&labels("n02123045\nn02084071\n")), None);
+        assert_eq!(long.first_difference(&labels("web_site\ntabby\n")), Some(0));
+        assert_eq!(long.first_difference(&labels("tabby\nweb site\nx\n")), Some(2));
+    }
+
+    #[test]
+    fn names_from_elsewhere_are_hashed_one_per_line() {
+        let names = ["cat", "dog"].map(str::to_owned).to_vec();
+        let labels = Labels::of_names(names).unwrap();
+        assert_eq!(labels, Labels::parse("cat\ndog\n").unwrap());
+        assert_eq!(Labels::of_names(Vec::new()), None);
     }
 
     #[test]
