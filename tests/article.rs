@@ -21,7 +21,7 @@ fn colours(folder: &TestDir) -> PathBuf {
         let level = |at: usize| LEVELS[at % 3];
         let colour = [level(class / 9), level(class / 3), level(class)];
         let pixel = |x: u32, y: u32| {
-            let ripple = if (x + y) % 2 == 0 { 6 } else { -6 };
+            let ripple = if (x + y).is_multiple_of(2) { 6 } else { -6 };
             Rgb(colour.map(|c| u8::try_from(i16::from(c) + ripple).unwrap()))
         };
         let path = folder.path(format!("colours/{class:02}"));

@@ -66,7 +66,7 @@ pub(super) fn pack(job: &Job, output: &Path, golden: &[String]) -> Result<Exit, 
     let expected: Result<Vec<_>, _> = golden.iter().map(|text| text.parse()).collect();
     let expected = expected.map_err(RunError::Usage)?;
     let package = pack::pack(&ModelConfig::resolve(job)?, &expected, output)?;
-    let labels = package.labels.as_ref().map_or(0, |labels| labels.count());
+    let labels = package.labels.as_ref().map_or(0, linnaeus::labels::Labels::count);
     print(&format!(
         "{}: {} keys of the recipe, {labels} labels, {} golden images\n",
         output.display(),
