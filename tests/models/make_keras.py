@@ -37,9 +37,15 @@ def is_model(layer):
     return isinstance(layer, (keras.Model, tf_keras.Model))
 
 
+def parts(model):
+    """Layers, and the operations of Keras 3 between them, which `layers` leaves out."""
+    graph = isinstance(model, keras.Model) and not isinstance(model, keras.Sequential)
+    return model.operations if graph else model.layers
+
+
 def leaves(model, above=()):
     """Every layer that is no model, with the names of the models around it."""
-    for layer in model.layers:
+    for layer in parts(model):
         if is_model(layer):
             yield from leaves(layer, above + (layer.name,))
         else:
@@ -55,7 +61,7 @@ def describe(model):
     for path, layer in leaves(model):
         if type(layer).__name__ == "InputLayer":
             continue
-        weights = [w for w in layer.weights if "seed" not in w.name]
+        weights = [w for w in getattr(layer, "weights", []) if "seed" not in w.name]
         described.append({
             "path": list(path),
             "class": type(layer).__name__,
@@ -67,7 +73,7 @@ def describe(model):
         "sequential": type(model).__name__ == "Sequential",
         "input_shape": shapes(model.input_shape),
         "output_shape": shapes(model.output_shape),
-        "top_layers": [layer.name for layer in model.layers],
+        "top_layers": [layer.name for layer in parts(model)],
         "params": int(model.count_params()),
         "leaves": described,
     }
