@@ -57,12 +57,6 @@ pub mod preprocess;
 /// Names of the classes.
 pub mod labels;
 
-/// Keras models, read without Python.
-pub mod keras;
-
-/// What models and the files beside them say of their images.
-pub mod detect;
-
 /// Scores to the most probable classes.
 pub mod rank;
 
