@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         element: Element::F32,
         batch: None,
         dims: [Some(1), None, None],
+        planar: false,
     };
     let preprocessor = Preprocessor::<f32>::new(Recipe::resolve(&spec, &input)?);
     let mut tensor = vec![0.0; preprocessor.image_len()];

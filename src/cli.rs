@@ -171,6 +171,9 @@ struct ModelFlags {
     /// Names of the classes: one per line, synset.txt, or JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     labels: Option<PathBuf>,
+    /// Classes before the first label, such as 1 for a background class [default: 0]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    label_offset: Option<i64>,
     /// cpu, cuda, cuda:N or auto [default: cpu]
     #[arg(long)]
     device: Option<Device>,
@@ -191,21 +194,27 @@ struct ModelFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Recipe: how images are prepared, as the model was trained")]
 struct RecipeFlags {
+    /// A recipe by name; `linnaeus presets` lists them
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
     /// Height and width of the model's input, when it leaves them open: 224 or 240x320
     #[arg(long)]
     size: Option<Size>,
-    /// none, squash [SIZE], 'shorter-side N', cover, or center-square
+    /// none, squash [SIZE], 'shorter-side N', cover, fit, center-square, aspect-crop, aspect-box…
     #[arg(long)]
     resize: Option<Resize>,
-    /// nearest, box, bilinear, hamming, bicubic or lanczos
+    /// nearest, box, bilinear, hamming, bicubic, lanczos or area
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Interpolation>,
     /// Whose resampling, bit for bit [default: pillow-13]
     #[arg(long)]
     kernel: Option<Kernel>,
-    /// none, center, 'center floor' or 'center halves' [default: what belongs to the resize]
+    /// none, center, 'center floor', 'center halves' or top-left [default: as the resize needs]
     #[arg(long)]
     crop: Option<Crop>,
+    /// Bytes of the padding around small images: one number, or one per channel [default: 0]
+    #[arg(long)]
+    fill: Option<PerChannel>,
     /// What a byte becomes: 1/255, 1/127.5-1, 1, or another factor
     #[arg(long)]
     scale: Option<Scale>,
@@ -285,6 +294,7 @@ impl Options {
             model,
             model_output,
             labels,
+            label_offset,
             device,
             onnxruntime,
             batch_size,
@@ -303,6 +313,7 @@ impl Options {
             model,
             model_output,
             labels,
+            label_offset,
             device,
             onnxruntime,
             batch_size,
@@ -326,11 +337,13 @@ impl Options {
 impl RecipeFlags {
     fn into_spec(self) -> RecipeSpec {
         let Self {
+            preset,
             size,
             resize,
             interpolation,
             kernel,
             crop,
+            fill,
             scale,
             mean,
             std,
@@ -342,11 +355,13 @@ impl RecipeFlags {
             activation,
         } = self;
         RecipeSpec {
+            preset,
             size,
             resize,
             interpolation,
             kernel,
             crop,
+            fill,
             scale,
             mean,
             std,

@@ -38,19 +38,17 @@ pub enum Target {
     Stdout,
 }
 
-/// A decided run: nothing is optional that a default could settle.
+/// Which model, what was said about using it, and what it may use.
 #[derive(Debug, Clone)]
-pub struct Config {
-    /// Folders and files.
-    pub inputs: Vec<PathBuf>,
-    /// What is looked at below them.
-    pub walk: WalkOptions,
-    /// The model file.
-    pub model: PathBuf,
+pub struct ModelConfig {
+    /// The model file, or the folder that it comes in.
+    pub path: PathBuf,
     /// The output to read, when the model has several.
-    pub model_output: Option<String>,
+    pub output: Option<String>,
     /// The label file.
     pub labels: Option<PathBuf>,
+    /// Classes before the first label; below zero, labels before the first class.
+    pub label_offset: i64,
     /// What was said about preparing images.
     pub recipe: RecipeSpec,
     /// Where the model runs.
@@ -63,6 +61,65 @@ pub struct Config {
     pub threads: usize,
     /// Copies of the model; `None` leaves it to threads and model size.
     pub sessions: Option<usize>,
+}
+
+impl ModelConfig {
+    /// Decides what concerns the model.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for a missing `model`, or absurdly many threads.
+    pub fn resolve(job: &Job) -> Result<Self, RunError> {
+        let path = job
+            .model
+            .clone()
+            .ok_or_else(|| missing("model", "`model = \"model.onnx\"`, or `--model model.onnx`"))?;
+        let config = Self {
+            path,
+            output: job.model_output.clone(),
+            labels: job.labels.clone(),
+            label_offset: job.label_offset.unwrap_or(0),
+            recipe: job.recipe.clone(),
+            device: job.device.unwrap_or_default(),
+            onnxruntime: job.onnxruntime.clone(),
+            batch_size: job.batch_size.map(usize::from),
+            threads: job.threads.map_or_else(available_threads, usize::from),
+            sessions: job.sessions.map(usize::from),
+        };
+        config.check_threads().map(|()| config)
+    }
+
+    /// Images per model call when the model takes any number.
+    #[must_use]
+    pub fn batch_size_on(&self, gpu: bool) -> usize {
+        self.batch_size.unwrap_or(if gpu { BATCH_SIZE.1 } else { BATCH_SIZE.0 })
+    }
+
+    fn check_threads(&self) -> Result<(), RunError> {
+        let counts = [("threads", Some(self.threads)), ("sessions", self.sessions)];
+        match counts.into_iter().find(|(_, count)| count.is_some_and(|count| count > MAX_THREADS)) {
+            Some((key, _)) => Err(RunError::Usage(format!(
+                "`{key}` is over {MAX_THREADS}\nhint: more threads than the machine has cores gain \
+                 nothing; leave the key out to use them all"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn missing(key: &str, example: &str) -> RunError {
+    RunError::Usage(format!("`{key}` is missing\nhint: add {example}"))
+}
+
+/// A decided run: nothing is optional that a default could settle.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folders and files.
+    pub inputs: Vec<PathBuf>,
+    /// What is looked at below them.
+    pub walk: WalkOptions,
+    /// The model, and what it may use.
+    pub model: ModelConfig,
     /// Classes per image in the output; at most the model's classes are written.
     pub top_k: usize,
     /// Where the rows go.
@@ -93,16 +150,11 @@ impl Config {
     /// `Usage` for a missing `inputs` or `model`, a bad pattern, absurdly many threads, or an output
     /// that would overwrite what the run reads.
     pub fn resolve(job: Job) -> Result<Self, RunError> {
-        let missing = |key: &str, example: &str| {
-            RunError::Usage(format!("`{key}` is missing\nhint: add {example}"))
-        };
+        let model = ModelConfig::resolve(&job);
         let inputs = job.inputs.filter(|inputs| !inputs.is_empty());
         let inputs = inputs.ok_or_else(|| {
             missing("inputs", "`inputs = [\"photos\"]`, or paths after `classify`")
         })?;
-        let model = job
-            .model
-            .ok_or_else(|| missing("model", "`model = \"model.onnx\"`, or `--model model.onnx`"))?;
         let globs = |key: &str, patterns: Option<Vec<String>>| {
             Globs::compile(key, &patterns.unwrap_or_default()).map_err(RunError::Usage)
         };
@@ -124,15 +176,7 @@ impl Config {
             manifest: job.manifest.or_else(|| manifest_beside(&target)),
             target,
             inputs,
-            model,
-            model_output: job.model_output,
-            labels: job.labels,
-            recipe: job.recipe,
-            device: job.device.unwrap_or_default(),
-            onnxruntime: job.onnxruntime,
-            batch_size: job.batch_size.map(usize::from),
-            threads: job.threads.map_or_else(available_threads, usize::from),
-            sessions: job.sessions.map(usize::from),
+            model: model?,
             top_k: job.top_k.map_or(1, usize::from),
             max_errors: job.max_errors,
             max_file_bytes: job.max_file_bytes.map_or(MAX_FILE_BYTES, u64::from),
@@ -146,30 +190,12 @@ impl Config {
                 job.progress_interval.map_or(PROGRESS_INTERVAL, u64::from),
             ),
         };
-        config.check_threads()?;
         config.check_paths().map(|()| config)
-    }
-
-    /// Images per model call when the model takes any number.
-    #[must_use]
-    pub fn batch_size_on(&self, gpu: bool) -> usize {
-        self.batch_size.unwrap_or(if gpu { BATCH_SIZE.1 } else { BATCH_SIZE.0 })
-    }
-
-    fn check_threads(&self) -> Result<(), RunError> {
-        let counts = [("threads", Some(self.threads)), ("sessions", self.sessions)];
-        match counts.into_iter().find(|(_, count)| count.is_some_and(|count| count > MAX_THREADS)) {
-            Some((key, _)) => Err(RunError::Usage(format!(
-                "`{key}` is over {MAX_THREADS}\nhint: more threads than the machine has cores gain \
-                 nothing; leave the key out to use them all"
-            ))),
-            None => Ok(()),
-        }
     }
 
     fn check_paths(&self) -> Result<(), RunError> {
         let Target::File(output) = &self.target else { return Ok(()) };
-        let protected = [Some(&self.model), self.labels.as_ref()];
+        let protected = [Some(&self.model.path), self.model.labels.as_ref()];
         let written = [Some(output), self.manifest.as_ref()];
         for written in written.into_iter().flatten() {
             let clash = protected.into_iter().flatten().chain(&self.inputs);

@@ -1,12 +1,18 @@
 //! Tensors to scores. One engine owns one session and is used by one thread.
 
+use std::iter;
+
 use half::f16;
 use ort::{
     session::Session,
     value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef},
 };
 
-use crate::{error::RunError, preprocess::Sample, recipe::Recipe};
+use crate::{
+    error::RunError,
+    preprocess::Sample,
+    recipe::{InputSpec, Recipe},
+};
 
 /// What turns a batch into scores.
 pub trait Engine<T>: Send {
@@ -23,8 +29,8 @@ pub trait Engine<T>: Send {
 pub struct OrtEngine {
     session: Session,
     output: String,
-    /// The three axes after the batch.
-    axes: [usize; 3],
+    /// The axes after the batch: three, or height and width alone.
+    axes: Vec<usize>,
     /// Images per call when the graph fixes it; fewer are padded to it.
     fixed_batch: Option<usize>,
     /// What the first answer had; every other must have as many.
@@ -34,13 +40,13 @@ pub struct OrtEngine {
 impl OrtEngine {
     /// Takes a session whose `output` is read.
     #[must_use]
-    pub fn new(
-        session: Session,
-        recipe: &Recipe,
-        fixed_batch: Option<usize>,
-        output: &str,
-    ) -> Self {
-        let axes = recipe.layout.axes(recipe.channels.count(), recipe.size);
+    pub fn new(session: Session, recipe: &Recipe, input: &InputSpec, output: &str) -> Self {
+        let axes = if input.planar {
+            vec![recipe.size.height, recipe.size.width]
+        } else {
+            recipe.layout.axes(recipe.channels.count(), recipe.size).to_vec()
+        };
+        let fixed_batch = input.batch;
         Self { session, output: output.to_owned(), axes, fixed_batch, classes: None }
     }
 
@@ -85,7 +91,7 @@ impl OrtEngine {
         let image_len: usize = self.axes.iter().product();
         let batch = self.fixed_batch.unwrap_or(images);
         assert!(images <= batch && tensor.len() >= batch * image_len, "a batch of whole images");
-        let shape = [batch, self.axes[0], self.axes[1], self.axes[2]];
+        let shape: Vec<usize> = iter::once(batch).chain(self.axes.iter().copied()).collect();
         let input = TensorRef::from_array_view((shape, &tensor[..batch * image_len]))
             .map_err(|error| error.to_string())?;
         let outputs = self.session.run(ort::inputs![input]).map_err(|error| error.to_string())?;

@@ -50,6 +50,10 @@ pub struct Job {
     /// Names of the classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
+    /// Classes before the first label, such as 1 for a background class that the labels leave out;
+    /// below zero, labels before the first class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_offset: Option<i64>,
     /// Where the model runs.
     #[serde(with = "as_text", skip_serializing_if = "Option::is_none", default)]
     pub device: Option<Device>,
@@ -128,7 +132,7 @@ impl FromStr for Format {
 
 impl Job {
     /// The keys of a job file.
-    pub const KEYS: [&str; 25] = [
+    pub const KEYS: [&str; 26] = [
         "inputs",
         "include",
         "exclude",
@@ -138,6 +142,7 @@ impl Job {
         "model",
         "model-output",
         "labels",
+        "label-offset",
         "device",
         "onnxruntime",
         "batch-size",
@@ -237,6 +242,7 @@ impl Job {
             model: flags.model.or(self.model),
             model_output: flags.model_output.or(self.model_output),
             labels: flags.labels.or(self.labels),
+            label_offset: flags.label_offset.or(self.label_offset),
             device: flags.device.or(self.device),
             onnxruntime: flags.onnxruntime.or(self.onnxruntime),
             batch_size: flags.batch_size.or(self.batch_size),
@@ -366,7 +372,7 @@ mod tests {
     fn a_job_reads_back_what_it_prints_and_every_key_is_listed() {
         let text = "inputs = ['a']\ninclude = ['*.jpg']\nexclude = ['t']\nhidden = true\n\
                     follow-symlinks = true\nevery-file = true\nmodel = 'm'\nmodel-output = 'o'\n\
-                    labels = 'l'\ndevice = 'cuda:1'\nonnxruntime = 'r'\nbatch-size = 4\n\
+                    labels = 'l'\nlabel-offset = 1\ndevice = 'cuda:1'\nonnxruntime = 'r'\nbatch-size = 4\n\
                     threads = 2\nsessions = 1\ntop-k = 5\noutput = 'o.csv'\nformat = 'csv'\n\
                     manifest = 'r.json'\nmax-errors = 0\nmax-file-bytes = 1\nmax-pixels = 2\n\
                     decode-memory = 3\nquiet = true\nprogress-interval = 9\n[recipe]\n\

@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::{digest, error::RunError};
 
+/// More classes before the first label than any model has.
+const MAX_OFFSET: usize = 1 << 20;
+
 /// One name per class, by index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labels {
@@ -77,30 +80,52 @@ impl Labels {
         self.names.get(index).map(String::as_str)
     }
 
+    /// The names with `offset` classes before them that are called `background`, or without their
+    /// first ones when it is below zero.
+    ///
+    /// # Errors
+    ///
+    /// A message when there are not as many names to leave out.
+    pub fn shifted(mut self, offset: i64) -> Result<Self, String> {
+        let count = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
+        if offset < 0 && count >= self.names.len() || count > MAX_OFFSET {
+            return Err(format!(
+                "`label-offset = {offset}` leaves nothing of {} labels, or is no such offset\nhint: \
+                 write 1 for a background class that the labels leave out, or -1 for the opposite",
+                self.names.len()
+            ));
+        }
+        if offset < 0 {
+            self.names.drain(..count);
+        } else {
+            self.names.splice(0..0, std::iter::repeat_n("background".to_owned(), count));
+        }
+        Ok(self)
+    }
+
     /// Checks that there is a name for each of the model's `classes`.
     ///
     /// # Errors
     ///
     /// `Model`, with both counts, and what to do about 1000 names for 1001 classes.
-    pub fn fit(self, classes: usize, path: &Path) -> Result<Self, RunError> {
+    pub fn fit(self, classes: usize, place: &str) -> Result<Self, RunError> {
         let count = self.count();
         if count == classes {
             return Ok(self);
         }
         let hint = match (count, classes) {
             (1000, 1001) => {
-                "a model with 1001 classes counts a background class as class 0; add the line \
-                 `background` at the top of the label file"
+                "a model with 1001 classes counts a background class as class 0; say \
+                 `label-offset = 1`"
             }
             (1001, 1000) => {
-                "drop the label file's first line if it names a background class; the model has \
-                 none"
+                "the labels count a background class that the model has not, if the first of them is \
+                 one; say `label-offset = -1`"
             }
-            _ => "give the label file that belongs to this model",
+            _ => "give the label file that belongs to this model as `labels`",
         };
         Err(RunError::Model(format!(
-            "the label file {} names {count} classes, and the model has {classes}\nhint: {hint}",
-            path.display()
+            "{place} names {count} classes, and the model has {classes}\nhint: {hint}"
         )))
     }
 }
@@ -213,7 +238,7 @@ mod tests {
     #[test]
     fn the_1001_class_case_is_named() {
         let labels = Labels::parse(&"x\n".repeat(1000)).unwrap();
-        let message = labels.fit(1001, Path::new("l.txt")).unwrap_err().to_string();
+        let message = labels.fit(1001, "l.txt").unwrap_err().to_string();
         assert!(message.contains("background") && message.contains("1001"), "{message}");
     }
 }

@@ -63,14 +63,26 @@ pub mod rank;
 /// Rows to a file that appears whole or not at all.
 pub mod output;
 
+/// One image's tensor as a file, and its difference from another.
+pub mod tensor;
+
 /// ONNX Runtime: where it comes from, and loading it.
 pub mod runtime;
 
 /// A model file, opened.
 pub mod model;
 
+/// Keras models, read without Python.
+pub mod keras;
+
+/// How a model's images are prepared, found out from what lies there.
+pub mod detect;
+
 /// Tensors to scores.
 pub mod engine;
+
+/// A model, and everything that it takes to use it right.
+pub mod classifier;
 
 /// The record of a run.
 pub mod manifest;

@@ -37,9 +37,11 @@ pub struct Manifest {
     pub model: ModelRecord,
     /// How images were prepared.
     pub recipe: Recipe,
+    /// Who said each key of the recipe; what is not here has its default.
+    pub evidence: BTreeMap<&'static str, String>,
     /// What was applied to the model's scores, and why.
     pub activation: Option<ActivationRecord>,
-    /// The label file.
+    /// Names of the classes.
     pub labels: Option<LabelsRecord>,
     /// ONNX Runtime, and where it ran.
     pub runtime: RuntimeRecord,
@@ -110,14 +112,14 @@ impl ActivationRecord {
     }
 }
 
-/// The label file.
+/// The names of the classes.
 #[derive(Debug, Clone, Serialize)]
 pub struct LabelsRecord {
-    /// Where it is.
-    pub path: PathBuf,
-    /// SHA-256 of its bytes.
+    /// The file, or the place in or beside the model, that names them.
+    pub place: String,
+    /// SHA-256 of the text they were read from.
     pub sha256: String,
-    /// Names in it.
+    /// How many.
     pub count: usize,
 }
 

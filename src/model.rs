@@ -378,13 +378,19 @@ fn image_input(file: &ModelFile, session: &Session) -> Result<InputSpec, RunErro
     };
     let dim = |&dim: &i64| usize::try_from(dim).ok().filter(|&dim| dim > 0);
     let dims: Vec<_> = shape.iter().map(dim).collect();
-    let [batch, a, b, c] = dims[..] else {
-        return Err(fail(
-            format!("has an input `{}` of {} dimensions", input.name(), dims.len()),
-            "an image input has four: batch, and channels, height and width in either layout",
-        ));
-    };
-    Ok(InputSpec { name: input.name().to_owned(), element, batch, dims: [a, b, c] })
+    let name = input.name().to_owned();
+    match dims[..] {
+        [batch, a, b, c] => Ok(InputSpec { name, element, batch, dims: [a, b, c], planar: false }),
+        [batch, height, width] => {
+            let dims = [Some(1), height, width];
+            Ok(InputSpec { name, element, batch, dims, planar: true })
+        }
+        _ => Err(fail(
+            format!("has an input `{name}` of {} dimensions", dims.len()),
+            "an image input has four: batch, and channels, height and width in either layout; or \
+             three, for gray images without an axis of channels",
+        )),
+    }
 }
 
 fn output_spec(outlet: &ort::value::Outlet) -> OutputSpec {

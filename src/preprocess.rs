@@ -30,14 +30,14 @@ pub struct Scratch {
     opencv: OpenCvLinear,
     floats: Vec<f32>,
     gray: Pixels,
-    square: Pixels,
+    part: Pixels,
     resized: Vec<u8>,
 }
 
 impl Scratch {
     /// Gives back buffers that hold more than `kept` bytes.
     pub fn trim(&mut self, kept: usize) {
-        for buffer in [&mut self.gray.data, &mut self.square.data] {
+        for buffer in [&mut self.gray.data, &mut self.part.data] {
             if buffer.capacity() > kept {
                 *buffer = Vec::new();
             }
@@ -90,19 +90,19 @@ impl<T: Sample> Preprocessor<T> {
     ) -> Result<(), ItemError> {
         assert_eq!(tensor.len(), self.image_len(), "the slot of one image");
         let recipe = &self.recipe;
-        let Scratch { resampler, opencv, floats, gray, square, resized } = scratch;
+        let Scratch { resampler, opencv, floats, gray, part, resized } = scratch;
         let mut source = pixels;
         if recipe.channels == Channels::Gray && pixels.channels == 3 {
             to_gray(pixels, gray);
             source = gray;
         }
         let plan = Plan::new(recipe, source.size)?;
-        if plan.square != Rect::whole(source.size) {
-            cut(source, plan.square, square);
-            source = square;
+        if plan.cut != Rect::whole(source.size) {
+            cut(source, plan.cut, part);
+            source = part;
         }
         if plan.crop.size() != recipe.size {
-            self.fill(0, tensor);
+            self.fill(tensor);
         }
         let image = Image::new(&source.data, source.size, source.channels);
         let samples = plan.crop.size().area() * source.channels;
@@ -120,9 +120,12 @@ impl<T: Sample> Preprocessor<T> {
         if recipe.kernel == Kernel::OpenCv {
             opencv.resize(&image, plan.resized, plan.crop, resized);
         } else {
-            let request = Request::new(filter(recipe.interpolation), plan.resized)
+            let mut request = Request::new(filter(recipe.interpolation), plan.resized)
                 .with_crop(plan.crop)
                 .with_order(pass_order(recipe.kernel));
+            if let Some(region) = plan.region {
+                request = request.with_region(region);
+            }
             resampler.resize(&image, &request, resized);
         }
         let looked_up = |channel: usize, byte| self.tables[channel][usize::from(byte)];
@@ -130,22 +133,18 @@ impl<T: Sample> Preprocessor<T> {
         Ok(())
     }
 
-    /// Every pixel of `tensor` becomes what `byte` becomes.
-    fn fill(&self, byte: u8, tensor: &mut [T]) {
-        let channels = self.tables.len();
+    /// Every pixel of `tensor` becomes what the recipe's `fill` becomes.
+    fn fill(&self, tensor: &mut [T]) {
+        let bytes = self.recipe.fill.iter().map(|&byte| usize::from(byte));
+        let pixel: Vec<T> =
+            self.tables.iter().zip(bytes).map(|(table, byte)| table[byte]).collect();
         match self.recipe.layout {
             Layout::Nchw => {
-                let plane = self.recipe.size.area();
-                for (table, plane) in self.tables.iter().zip(tensor.chunks_exact_mut(plane)) {
-                    plane.fill(table[usize::from(byte)]);
-                }
+                let planes = tensor.chunks_exact_mut(self.recipe.size.area());
+                planes.zip(&pixel).for_each(|(plane, &element)| plane.fill(element));
             }
             Layout::Nhwc => {
-                for pixel in tensor.chunks_exact_mut(channels) {
-                    for (element, table) in pixel.iter_mut().zip(&self.tables) {
-                        *element = table[usize::from(byte)];
-                    }
-                }
+                tensor.chunks_exact_mut(pixel.len()).for_each(|out| out.copy_from_slice(&pixel));
             }
         }
     }
@@ -225,6 +224,7 @@ fn filter(interpolation: Interpolation) -> Filter {
         Interpolation::Hamming => Filter::Hamming,
         Interpolation::Bicubic => Filter::Bicubic,
         Interpolation::Lanczos => Filter::Lanczos,
+        Interpolation::Area => unreachable!("refused when the recipe was resolved"),
     }
 }
 
@@ -233,7 +233,7 @@ fn pass_order(kernel: Kernel) -> PassOrder {
         Kernel::Pillow12 => PassOrder::Pillow12,
         Kernel::Pillow12_2 => PassOrder::Pillow12_2,
         Kernel::Pillow13 => PassOrder::Pillow13,
-        Kernel::OpenCv | Kernel::TensorFlow | Kernel::Torch => {
+        _ => {
             unreachable!("refused when the recipe was resolved")
         }
     }
@@ -252,6 +252,7 @@ mod tests {
             element: Element::F32,
             batch: None,
             dims: dims.map(Some),
+            planar: false,
         };
         Preprocessor::new(Recipe::resolve(&spec, &input).unwrap())
     }

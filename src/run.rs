@@ -14,21 +14,16 @@ use half::f16;
 use ort::value::PrimitiveTensorElementType;
 
 use crate::{
-    config::{self, Config, Target},
+    classifier::Classifier,
+    config::{Config, Target},
     decode::{Budget, Decoder, Policy},
-    device::Device,
-    engine::{Engine, OrtEngine},
-    error::{RunError, with_causes},
+    error::RunError,
     interrupt::Stop,
-    labels::Labels,
-    manifest::LabelsRecord,
-    model::{self, Model, ModelFile, OutputSpec, Provider, Sessions},
     output::{Output, Table},
     pipeline::Pipeline,
     preprocess::{Preprocessor, Sample},
     progress::{Progress, Show},
-    recipe::{Element, InputSpec, Recipe},
-    runtime::{self, Runtime, RuntimeRequest},
+    recipe::{Element, Recipe},
     timing::{self, Stage, Timing},
     walk::{Met, Walk, WalkOptions},
 };
@@ -41,42 +36,10 @@ use recorder::Recorder;
 use summary::Spent;
 pub use summary::Summary;
 
-/// Bytes of model that all sessions together may take before there are fewer of them.
-const SESSION_BYTES: u64 = 1 << 30;
-
 /// A run with everything opened and checked, and no image read yet.
 pub struct Run {
     config: Config,
-    file: ModelFile,
-    input: InputSpec,
-    output: OutputSpec,
-    classes: usize,
-    recipe: Recipe,
-    labels: Option<(Labels, LabelsRecord)>,
-    runtime: Runtime,
-    provider: Provider,
-    /// Why that provider, when `auto` decided it.
-    because: Option<String>,
-    sessions: Sessions,
-    topology: Topology,
-}
-
-/// How the processor is shared out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Topology {
-    /// Copies of the model, each used by one thread.
-    sessions: usize,
-    /// Threads that each copy may use.
-    intra_threads: usize,
-    /// Images per model call.
-    batch_size: usize,
-}
-
-impl Topology {
-    /// One batch in each session, and enough being prepared that every thread has two images.
-    fn batches_in_flight(self, threads: usize) -> usize {
-        self.sessions + 2 + (2 * threads).div_ceil(self.batch_size)
-    }
+    classifier: Classifier,
 }
 
 impl Run {
@@ -85,61 +48,11 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// `Input` for a root that is not there; `Model` for a model, label file or recipe that cannot
-    /// be used; `Runtime` for ONNX Runtime or a device.
+    /// `Input` for a root that is not there; and as for [`Classifier::open`].
     pub fn prepare(config: Config) -> Result<Self, RunError> {
         Walk::new(&config.inputs, config.walk.clone())?;
-        let labels = config.labels.as_deref().map(Labels::load).transpose()?;
-        let file = ModelFile::open(&config.model)?;
-        let runtime = load_runtime(&config)?;
-
-        let sessions = config.sessions.unwrap_or_else(|| usual_sessions(&config, file.bytes));
-        let intra_threads = (config.threads / sessions).max(1);
-        let model = Model::load(file, &runtime, config.device, intra_threads)?;
-        let count = labels.as_ref().map(Labels::count);
-        let output = model.choose_output(config.model_output.as_deref(), count)?.clone();
-        let recipe = Recipe::resolve(&config.recipe, &model.input).map_err(|reason| {
-            let (path, input) = (model.file.path.display(), model::input_text(&model.input));
-            RunError::Model(format!("the model {path} takes {input}: {reason}"))
-        })?;
-
-        let gpu = model.provider.is_gpu();
-        let batch_size = model.input.batch.unwrap_or_else(|| config.batch_size_on(gpu));
-        // One session keeps a GPU busy; more would only take its memory.
-        let sessions = if gpu && config.sessions.is_none() { 1 } else { sessions };
-        let topology = Topology { sessions, intra_threads, batch_size };
-        check_memory(&recipe, topology.batches_in_flight(config.threads), batch_size)?;
-
-        let Model { file, input, provider, because, .. } = &model;
-        let (file, input) = (file.clone(), input.clone());
-        let (provider, because) = (provider.clone(), because.clone());
-        let mut sessions = model.into_sessions();
-        let mut engine = OrtEngine::new(sessions.session()?, &recipe, input.batch, &output.name);
-        let classes = probe(&mut engine, recipe.element, batch_size)?;
-        sessions.give_back(engine.into_session());
-        let labels = match (labels, &config.labels) {
-            (Some(labels), Some(path)) => {
-                let labels = labels.fit(classes, path)?;
-                let sha256 = labels.sha256().to_owned();
-                let record = LabelsRecord { path: path.clone(), sha256, count: labels.count() };
-                Some((labels, record))
-            }
-            _ => None,
-        };
-        Ok(Self {
-            config,
-            file,
-            input,
-            output,
-            classes,
-            recipe,
-            labels,
-            runtime,
-            provider,
-            because,
-            sessions,
-            topology,
-        })
+        let classifier = Classifier::open(&config.model)?;
+        Ok(Self { config, classifier })
     }
 
     /// Classifies everything. The first request on `stop` lets what is in flight finish.
@@ -149,7 +62,7 @@ impl Run {
     /// `Output` when rows cannot be written, `Locked` when another run writes them, `Inference`
     /// when the model fails; the output is not published then.
     pub fn execute(self, stop: &Stop) -> Result<Summary, RunError> {
-        match self.recipe.element {
+        match self.classifier.recipe.element {
             Element::U8 => self.execute_as::<u8>(stop),
             Element::F16 => self.execute_as::<f16>(stop),
             Element::F32 => self.execute_as::<f32>(stop),
@@ -160,16 +73,16 @@ impl Run {
     where
         T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
     {
-        let engines = self.engines::<T>()?;
+        let engines = self.classifier.engines::<T>()?;
         let table = self.table();
         let output = Output::create(&self.config.target, table.clone())?;
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.config.threads)
+            .num_threads(self.config.model.threads)
             .thread_name(|index| format!("decode-{index}"))
             .build()
             .map_err(|error| RunError::Internal(error.to_string()))?;
         let decoder = self.decoder();
-        let preprocessor = Preprocessor::<T>::new(self.recipe.clone());
+        let preprocessor = Preprocessor::<T>::new(self.classifier.recipe.clone());
         let timing = Timing::default();
         let pipeline = Pipeline {
             pool: &pool,
@@ -177,8 +90,11 @@ impl Run {
             preprocessor: &preprocessor,
             follow_symlinks: self.config.walk.follow_symlinks,
             max_file_bytes: self.config.max_file_bytes,
-            batch_size: self.topology.batch_size,
-            batches_in_flight: self.topology.batches_in_flight(self.config.threads),
+            batch_size: self.classifier.topology.batch_size,
+            batches_in_flight: self
+                .classifier
+                .topology
+                .batches_in_flight(self.config.model.threads),
             stop,
             timing: &timing,
         };
@@ -198,7 +114,7 @@ impl Run {
         outcome?;
         let elapsed = clock.elapsed();
         let process_cpu = timing::process_cpu().saturating_sub(cpu);
-        if self.topology.intra_threads > 1 && !self.provider.is_gpu() {
+        if self.classifier.topology.intra_threads > 1 && !self.classifier.provider.is_gpu() {
             timing.book_runtime_threads(process_cpu);
         }
         let recorded = recorder.close(stop)?;
@@ -236,21 +152,8 @@ impl Run {
         Walk::new(&self.config.inputs, self.config.walk.clone())
     }
 
-    fn engines<T>(&mut self) -> Result<Vec<Box<dyn Engine<T>>>, RunError>
-    where
-        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
-    {
-        let mut engines: Vec<Box<dyn Engine<T>>> = Vec::new();
-        for _ in 0..self.topology.sessions {
-            let session = self.sessions.session()?;
-            let Self { recipe, input, output, .. } = &*self;
-            engines.push(Box::new(OrtEngine::new(session, recipe, input.batch, &output.name)));
-        }
-        Ok(engines)
-    }
-
     fn decoder(&self) -> Decoder {
-        let Recipe { exif, alpha, deep, .. } = self.recipe;
+        let Recipe { exif, alpha, deep, .. } = self.classifier.recipe;
         Decoder {
             limits: self.config.limits,
             policy: Policy { exif, alpha, deep },
@@ -261,8 +164,8 @@ impl Run {
     fn table(&self) -> Table {
         Table {
             format: self.config.format,
-            top_k: self.config.top_k.min(self.classes),
-            labels: self.labels.as_ref().map(|(labels, _)| labels.clone()),
+            top_k: self.config.top_k.min(self.classifier.classes),
+            labels: self.classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
         }
     }
 
@@ -273,52 +176,5 @@ impl Run {
             Target::Stdout if io::stdout().is_terminal() => Show::Lines(interval),
             _ => Show::Auto(interval),
         }
-    }
-}
-
-/// One session per thread as long as their weights stay below [`SESSION_BYTES`]: sessions do not
-/// wait for each other, as the threads within one do.
-fn usual_sessions(config: &Config, model_bytes: u64) -> usize {
-    let affordable = (SESSION_BYTES / model_bytes.max(1)).max(1);
-    config.threads.min(usize::try_from(affordable).unwrap_or(usize::MAX))
-}
-
-/// Refuses batches whose tensors would take more than half of the memory that there is.
-fn check_memory(recipe: &Recipe, batches: usize, batch_size: usize) -> Result<(), RunError> {
-    let element = match recipe.element {
-        Element::U8 => 1,
-        Element::F16 => 2,
-        Element::F32 => 4,
-    };
-    let image = (recipe.size.area() * recipe.channels.count() * element) as u64;
-    let needed = image.checked_mul(batch_size as u64).and_then(|b| b.checked_mul(batches as u64));
-    let limit = config::memory_limit().map_or(u64::MAX >> 1, |bytes| bytes / 2);
-    match needed {
-        Some(needed) if needed <= limit => Ok(()),
-        _ => Err(RunError::Usage(format!(
-            "{batches} batches of {batch_size} images, {image} bytes each, are more than half of \
-             the memory\nhint: give a smaller `batch-size`"
-        ))),
-    }
-}
-
-fn load_runtime(config: &Config) -> Result<Runtime, RunError> {
-    let request = RuntimeRequest {
-        explicit: config.onnxruntime.clone(),
-        gpu_wanted: config.device != Device::Cpu,
-    };
-    runtime::locate(&request)
-        .and_then(runtime::Located::load)
-        .map_err(|error| RunError::Runtime(with_causes(&error)))
-}
-
-/// Tries the model on blank images: two at once when batches are larger than one, because a model
-/// exported for single images may fail only then.
-fn probe(engine: &mut OrtEngine, element: Element, batch_size: usize) -> Result<usize, RunError> {
-    let images = batch_size.min(2);
-    match element {
-        Element::U8 => engine.probe::<u8>(images),
-        Element::F16 => engine.probe::<f16>(images),
-        Element::F32 => engine.probe::<f32>(images),
     }
 }

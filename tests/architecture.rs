@@ -30,7 +30,7 @@ const OWNERS: [(&str, &[&str]); 12] = [
     ("globset", &["walk.rs"]),
     ("indicatif", &["progress.rs"]),
     ("csv", &["output.rs", "output/"]),
-    ("ort", &["model.rs", "engine.rs", "run.rs", "runtime.rs", "runtime/"]),
+    ("ort", &["model.rs", "engine.rs", "classifier.rs", "run.rs", "runtime.rs", "runtime/"]),
     ("libloading", &["runtime/"]),
     ("tokio", &["interrupt.rs"]),
     ("rayon", &["pipeline.rs", "run.rs"]),

@@ -116,7 +116,13 @@ fn input_of(golden: &Value, record: &Value) -> InputSpec {
     };
     let dim = |value: &Value| usize::try_from(value.as_u64().unwrap()).ok();
     let dims: Vec<_> = list(record, "shape").iter().map(dim).collect();
-    InputSpec { name: "x".into(), element, batch: None, dims: dims.try_into().unwrap() }
+    InputSpec {
+        name: "x".into(),
+        element,
+        batch: None,
+        dims: dims.try_into().unwrap(),
+        planar: false,
+    }
 }
 
 /// The runtime of this process: it loads once, and every test may ask for it.
@@ -242,7 +248,7 @@ where
     let input = model.input.clone();
     let first = recipe(golden, records[0], &input);
     let session = model.into_sessions().session().unwrap();
-    let mut engine = OrtEngine::new(session, &first, input.batch, &output.name);
+    let mut engine = OrtEngine::new(session, &first, &input, &output.name);
 
     let images: Vec<Vec<T>> = records
         .iter()

@@ -292,7 +292,8 @@ fn a_buffer_used_before_shows_nothing_of_it() {
 #[test]
 fn every_picture_reaches_a_tensor_or_has_bad_geometry() {
     let dims = [3, 6, 8].map(Some);
-    let input = InputSpec { name: "x".into(), element: Element::F32, batch: None, dims };
+    let input =
+        InputSpec { name: "x".into(), element: Element::F32, batch: None, dims, planar: false };
     let mut pictures: Vec<Pixels> = verdicts()
         .iter()
         .filter(|verdict| verdict["ok"] == true)
@@ -423,7 +424,8 @@ fn recipe(toml: &str, input: &InputSpec) -> Recipe {
 
 fn bad_geometry() -> ItemError {
     let dims = [3, 6, 8].map(Some);
-    let input = InputSpec { name: "x".into(), element: Element::F32, batch: None, dims };
+    let input =
+        InputSpec { name: "x".into(), element: Element::F32, batch: None, dims, planar: false };
     let preprocessor = Preprocessor::<f32>::new(recipe("resize = 'none'\nscale = 1", &input));
     let pixels = decode(&hostile("good.png"), Orientation::Ignore).unwrap();
     let mut tensor = vec![0.0; preprocessor.image_len()];
@@ -439,8 +441,9 @@ fn bad_scores() -> ItemError {
     let toml = "resize = 'squash'\ninterpolation = 'bilinear'\nscale = '1/255'";
     let recipe = recipe(toml, &model.input);
     let preprocessor = Preprocessor::<f32>::new(recipe.clone());
-    let mut engine =
-        OrtEngine::new(model.into_sessions().session().unwrap(), &recipe, None, "logits");
+    let input = model.input.clone();
+    let session = model.into_sessions().session().unwrap();
+    let mut engine = OrtEngine::new(session, &recipe, &input, "logits");
     let mut ranked = |name: &str| {
         let pixels =
             decode(&tests().join("images/formula").join(name), Orientation::Ignore).unwrap();

@@ -241,6 +241,7 @@ where
         element: Element::F32,
         batch: None,
         dims: [3, HEIGHT, WIDTH].map(Some),
+        planar: false,
     };
     let recipe = Recipe::resolve(&spec, &input).unwrap();
     let pipeline = Pipeline {

@@ -90,6 +90,8 @@ words! {
         Bicubic = "bicubic",
         /// Lanczos-windowed sinc of radius 3.
         Lanczos = "lanczos",
+        /// The mean over the area that becomes a pixel; of OpenCV and TensorFlow only.
+        Area = "area",
     }
 }
 
@@ -106,29 +108,63 @@ words! {
         Pillow13 = "pillow-13",
         /// OpenCV's `resize` on bytes.
         OpenCv = "opencv",
-        /// TensorFlow's half-pixel `image.resize` without antialiasing, in f32.
+        /// TensorFlow's half-pixel `image.resize` without antialiasing, in f32 and not rounded.
         TensorFlow = "tensorflow",
-        /// torchvision's antialiased `resize` on tensors, in f32.
+        /// TensorFlow 1's `resize_bilinear`: not antialiased, and not centred on half pixels.
+        TensorFlow1 = "tensorflow-1",
+        /// torch's antialiased `resize` of bytes on processors: torchvision's transforms v2, and
+        /// Hugging Face's fast processors.
         Torch = "torch",
+        /// torch's antialiased `resize` of f32, not rounded.
+        TorchFloat = "torch-float",
+        /// The same, rounded to bytes: torchvision's transforms v1 on tensors.
+        TorchFloatRounded = "torch-float-rounded",
     }
 }
 
 impl Kernel {
+    /// The filters that there are of this kernel.
+    #[must_use]
+    pub fn filters(self) -> &'static [Interpolation] {
+        use Interpolation::{Area, Bicubic, Bilinear, Box, Hamming, Lanczos, Nearest};
+        match self {
+            Self::Pillow12 | Self::Pillow12_2 | Self::Pillow13 => {
+                &[Nearest, Box, Bilinear, Hamming, Bicubic, Lanczos]
+            }
+            Self::OpenCv | Self::TensorFlow => &[Nearest, Bilinear, Bicubic, Area],
+            Self::TensorFlow1 => &[Bilinear],
+            Self::Torch | Self::TorchFloat | Self::TorchFloatRounded => {
+                &[Nearest, Bilinear, Bicubic]
+            }
+        }
+    }
+
+    /// Whether it is one of Pillow's.
+    #[must_use]
+    pub fn is_pillow(self) -> bool {
+        matches!(self, Self::Pillow12 | Self::Pillow12_2 | Self::Pillow13)
+    }
+
+    /// Whether its results lie between bytes.
+    #[must_use]
+    pub fn is_fractional(self) -> bool {
+        matches!(self, Self::TensorFlow | Self::TensorFlow1 | Self::TorchFloat)
+    }
+
     /// Checks that the kernel is there with this filter.
     ///
     /// # Errors
     ///
-    /// A message that names both when it is not.
+    /// A message that names both, and the kernel's filters, when it is not.
     pub fn supports(self, interpolation: Interpolation) -> Result<(), String> {
-        match self {
-            Self::Pillow12 | Self::Pillow12_2 | Self::Pillow13 => Ok(()),
-            Self::OpenCv | Self::TensorFlow if interpolation == Interpolation::Bilinear => Ok(()),
-            Self::OpenCv | Self::TensorFlow | Self::Torch => Err(format!(
-                "`kernel = \"{self}\"` with `interpolation = \"{interpolation}\"` is not built yet\n\
-                 hint: a Pillow kernel gives nearly the same where images are not shrunk; say it if \
-                 the model can bear the difference"
-            )),
+        if self.filters().contains(&interpolation) {
+            return Ok(());
         }
+        let filters: Vec<_> = self.filters().iter().map(ToString::to_string).collect();
+        Err(format!(
+            "`kernel = \"{self}\"` has no `interpolation = \"{interpolation}\"`; it has: {}",
+            filters.join(", ")
+        ))
     }
 }
 
@@ -235,159 +271,17 @@ words! {
     }
 }
 
-/// Rounding of the longer side when an image keeps its aspect ratio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ResizeRounding {
-    /// `int(long · side / short)`: torchvision, timm, Hugging Face.
-    Truncate,
-    /// Nearest, ties to even, of `long · (side / short)`: `MXNet`, `PaddleClas`.
-    Nearest,
-}
-
-/// How an image gets near the model's size. See `preprocessing` in the documentation of peers:
-/// the names are theirs where they agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Resize {
-    /// Not at all.
-    None,
-    /// To exactly this size (the model's when absent), without keeping the aspect ratio.
-    Squash(Option<Size>),
-    /// The shorter side becomes `side`, the longer one follows.
-    ShorterSide {
-        /// Pixels.
-        side: usize,
-        /// Rounding of the longer side.
-        rounding: ResizeRounding,
-    },
-    /// To the smallest size of the same aspect ratio that covers the model's, rounded to nearest.
-    Cover,
-    /// The largest centred square is cut out first, and then squashed to the model's size.
-    CenterSquare,
-}
-
-impl Resize {
-    /// The crop that belongs to it when nothing else is said.
-    #[must_use]
-    pub fn usual_crop(self) -> Crop {
-        match self {
-            Self::ShorterSide { .. } | Self::Cover => Crop::Center(CropRounding::HalfEven),
-            Self::None | Self::Squash(_) | Self::CenterSquare => Crop::None,
-        }
-    }
-}
-
-impl fmt::Display for Resize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::Squash(None) => f.write_str("squash"),
-            Self::Squash(Some(size)) => write!(f, "squash {size}"),
-            Self::ShorterSide { side, rounding: ResizeRounding::Truncate } => {
-                write!(f, "shorter-side {side}")
-            }
-            Self::ShorterSide { side, rounding: ResizeRounding::Nearest } => {
-                write!(f, "shorter-side {side} nearest")
-            }
-            Self::Cover => f.write_str("cover"),
-            Self::CenterSquare => f.write_str("center-square"),
-        }
-    }
-}
-
-impl FromStr for Resize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let side = |text: &str| text.parse().ok().filter(|&side: &usize| side > 0);
-        let shorter = |text, rounding| Some(Self::ShorterSide { side: side(text)?, rounding });
-        let found = match words[..] {
-            ["none"] => Some(Self::None),
-            ["squash"] => Some(Self::Squash(None)),
-            ["squash", size] => Some(Self::Squash(Some(size.parse()?))),
-            ["shorter-side", side] => shorter(side, ResizeRounding::Truncate),
-            ["shorter-side", side, "nearest"] => shorter(side, ResizeRounding::Nearest),
-            ["cover"] => Some(Self::Cover),
-            ["center-square"] => Some(Self::CenterSquare),
-            _ => None,
-        };
-        found.ok_or_else(|| {
-            format!(
-                "`resize = \"{text}\"` is not known; write one of: none, squash, squash SIZE, \
-                 shorter-side N, shorter-side N nearest, cover, center-square"
-            )
-        })
-    }
-}
-
-/// Where a centred crop starts when the margin is odd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CropRounding {
-    /// Half the margin, ties to even: torchvision, timm, Ultralytics.
-    HalfEven,
-    /// Half the margin, rounded down: Hugging Face, `PaddleClas`, mmpretrain.
-    Floor,
-    /// `S//2 − c//2`: the ONNX Model Zoo's `MXNet` script.
-    Halves,
-}
-
-/// What is cut out after resizing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Crop {
-    /// Nothing: the resized image is the model's input.
-    None,
-    /// The model's size out of the middle; smaller images are padded with zero bytes first.
-    Center(CropRounding),
-}
-
-impl fmt::Display for Crop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Center(CropRounding::HalfEven) => "center",
-            Self::Center(CropRounding::Floor) => "center floor",
-            Self::Center(CropRounding::Halves) => "center halves",
-        })
-    }
-}
-
-impl FromStr for Crop {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(Self::None),
-            "center" => Ok(Self::Center(CropRounding::HalfEven)),
-            "center floor" => Ok(Self::Center(CropRounding::Floor)),
-            "center halves" => Ok(Self::Center(CropRounding::Halves)),
-            _ => Err(format!(
-                "`crop = \"{text}\"` is not known; write one of: none, center, center floor, \
-                 center halves"
-            )),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_spelling_reads_back_as_itself() {
-        for text in ["none", "squash", "squash 240x320", "shorter-side 256", "cover"] {
-            assert_eq!(text.parse::<Resize>().unwrap().to_string(), text);
-        }
-        assert_eq!(
-            "shorter-side 256 nearest".parse::<Resize>().unwrap().to_string(),
-            "shorter-side 256 nearest"
-        );
-        for text in ["none", "center", "center floor", "center halves"] {
-            assert_eq!(text.parse::<Crop>().unwrap().to_string(), text);
-        }
         for text in Kernel::WORDS {
             assert_eq!(text.parse::<Kernel>().unwrap().to_string(), *text);
+        }
+        for text in Interpolation::WORDS {
+            assert_eq!(text.parse::<Interpolation>().unwrap().to_string(), *text);
         }
     }
 
@@ -395,7 +289,13 @@ mod tests {
     fn an_unknown_word_names_the_key_and_the_known_ones() {
         let message = "bilinaer".parse::<Interpolation>().unwrap_err();
         assert!(message.contains("interpolation") && message.contains("bilinear"), "{message}");
-        assert!("shorter-side".parse::<Resize>().is_err());
-        assert!("shorter-side 0".parse::<Resize>().is_err());
+    }
+
+    #[test]
+    fn a_filter_that_a_kernel_has_not_is_refused_with_those_it_has() {
+        let message = Kernel::Pillow13.supports(Interpolation::Area).unwrap_err();
+        assert!(message.contains("area") && message.contains("lanczos"), "{message}");
+        assert!(Kernel::OpenCv.supports(Interpolation::Area).is_ok());
+        assert!(Kernel::TensorFlow1.supports(Interpolation::Bicubic).is_err());
     }
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Run, Topology};
+use super::Run;
 use crate::{
+    classifier::{Classifier, Topology},
     config::Target,
     error::RunError,
     job::Format,
@@ -16,15 +17,15 @@ use crate::{
 impl Run {
     /// One line: the model and where it runs.
     pub(super) fn headline(&self) -> String {
-        let mut text = format!("{} on {}", self.file.path.display(), self.place());
-        if let Some(because) = &self.because {
+        let mut text = format!("{} on {}", self.classifier.file.path.display(), self.place());
+        if let Some(because) = &self.classifier.because {
             let _ = write!(text, " (`device = \"auto\"`: {because})");
         }
         text
     }
 
     fn place(&self) -> String {
-        match self.provider {
+        match self.classifier.provider {
             Provider::Cpu => "the processor".to_owned(),
             Provider::Cuda(index) => format!("GPU {index} (CUDA)"),
         }
@@ -37,7 +38,8 @@ impl Run {
     ///
     /// `Input` when a root cannot be listed.
     pub fn describe(&self) -> Result<String, RunError> {
-        let Self { config, file, input, output, classes, labels, runtime, topology, .. } = self;
+        let Self { config, classifier } = self;
+        let Classifier { file, input, output, classes, labels, runtime, topology, .. } = classifier;
         let Topology { sessions, intra_threads, batch_size } = topology;
         let roots: Vec<_> = config.inputs.iter().map(|path| path.display().to_string()).collect();
         let target = match &config.target {
@@ -54,23 +56,23 @@ impl Run {
             ("", format!("SHA-256 {}", file.sha256)),
             ("takes", model::input_text(input)),
             ("answers", format!("{}, {classes} classes", model::output_text(output))),
-            ("recipe", recipe_text(&self.recipe)),
+            ("recipe", recipe_text(&classifier.recipe)),
             (
                 "labels",
                 labels
                     .as_ref()
-                    .map_or("none; the label column stays empty".to_owned(), |(_, record)| {
-                        record.path.display().to_string()
+                    .map_or("none; the label column stays empty".to_owned(), |(_, place)| {
+                        place.clone()
                     }),
             ),
-            ("device", format!("{} ({})", self.place(), self.provider.name())),
-            ("", self.because.clone().unwrap_or_default()),
+            ("device", format!("{} ({})", self.place(), classifier.provider.name())),
+            ("", classifier.because.clone().unwrap_or_default()),
             ("runtime", format!("ONNX Runtime {}, {}", runtime.version(), runtime.origin())),
             (
                 "threads",
                 format!(
                     "{} to decode; {sessions} x {intra_threads} for the model; batches of {batch_size}",
-                    config.threads
+                    config.model.threads
                 ),
             ),
             ("output", format!("{target} ({format}, top {})", config.top_k.min(*classes))),

@@ -42,11 +42,11 @@ pub(super) struct Recorded {
 
 impl Recorder {
     pub(super) fn new(output: Output, top_k: usize, run: &Run, progress: Progress) -> Self {
-        let said = run.recipe.activation;
+        let said = run.classifier.recipe.activation;
         Self {
             output,
             top_k,
-            classes: run.classes,
+            classes: run.classifier.classes,
             max_errors: run.config.max_errors,
             progress,
             counts: Counts::default(),

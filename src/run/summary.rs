@@ -11,7 +11,8 @@ use super::{Run, recorder::Recorded};
 use crate::{
     error::{Exit, RunError},
     manifest::{
-        ExitRecord, Manifest, ModelRecord, OutputRecord, RuntimeRecord, SCHEMA, StageRecord,
+        ExitRecord, LabelsRecord, Manifest, ModelRecord, OutputRecord, RuntimeRecord, SCHEMA,
+        StageRecord,
     },
     output,
     progress::Counts,
@@ -69,14 +70,19 @@ impl Summary {
                 sha256: written.sha256,
             },
             model: ModelRecord {
-                file: run.file.clone(),
-                input: run.input.clone(),
-                output: run.output.name.clone(),
-                classes: run.classes,
+                file: run.classifier.file.clone(),
+                input: run.classifier.input.clone(),
+                output: run.classifier.output.name.clone(),
+                classes: run.classifier.classes,
             },
-            recipe: run.recipe.clone(),
+            recipe: run.classifier.recipe.clone(),
+            evidence: run.classifier.evidence.clone(),
             activation,
-            labels: run.labels.as_ref().map(|(_, record)| record.clone()),
+            labels: run.classifier.labels.as_ref().map(|(labels, place)| LabelsRecord {
+                place: place.clone(),
+                sha256: labels.sha256().to_owned(),
+                count: labels.count(),
+            }),
             runtime: runtime_record(run),
             counts: std::iter::once(("ok", counts.ok)).chain(failed).collect(),
             skipped: skipped(&counts),
@@ -116,17 +122,17 @@ impl Summary {
 
 fn runtime_record(run: &Run) -> RuntimeRecord {
     RuntimeRecord {
-        version: run.runtime.version().to_owned(),
-        library: run.runtime.path().to_owned(),
-        sha256: run.runtime.sha256().to_owned(),
-        origin: run.runtime.origin().to_string(),
-        device: run.config.device.to_string(),
-        provider: run.provider.name(),
-        because: run.because.clone(),
-        sessions: run.topology.sessions,
-        threads_per_session: run.topology.intra_threads,
-        decode_threads: run.config.threads,
-        batch_size: run.topology.batch_size,
+        version: run.classifier.runtime.version().to_owned(),
+        library: run.classifier.runtime.path().to_owned(),
+        sha256: run.classifier.runtime.sha256().to_owned(),
+        origin: run.classifier.runtime.origin().to_string(),
+        device: run.config.model.device.to_string(),
+        provider: run.classifier.provider.name(),
+        because: run.classifier.because.clone(),
+        sessions: run.classifier.topology.sessions,
+        threads_per_session: run.classifier.topology.intra_threads,
+        decode_threads: run.config.model.threads,
+        batch_size: run.classifier.topology.batch_size,
     }
 }
 
@@ -141,8 +147,9 @@ fn bottleneck(run: &Run, spent: &Spent) -> String {
     if elapsed < SHORT {
         return "The run was too short to tell what limited it.".to_owned();
     }
-    let starved = timing.starved().as_secs_f64() / (elapsed * run.topology.sessions as f64);
-    if run.provider.is_gpu() {
+    let starved =
+        timing.starved().as_secs_f64() / (elapsed * run.classifier.topology.sessions as f64);
+    if run.classifier.provider.is_gpu() {
         return if starved > 0.3 {
             format!(
                 "The GPU waited {:.0} % of the time for images: reading and decoding them is the \
@@ -156,8 +163,8 @@ fn bottleneck(run: &Run, spent: &Spent) -> String {
     }
     let waited_for_files =
         |stage| timing.wall(stage).saturating_sub(timing.cpu(stage)).as_secs_f64();
-    let busy = process_cpu.as_secs_f64() / (elapsed * run.config.threads as f64);
-    let reading = waited_for_files(Stage::Read) / (elapsed * run.config.threads as f64);
+    let busy = process_cpu.as_secs_f64() / (elapsed * run.config.model.threads as f64);
+    let reading = waited_for_files(Stage::Read) / (elapsed * run.config.model.threads as f64);
     if busy < 0.7 && reading > 0.3 {
         return format!(
             "The processor was busy {:.0} % of the time: reading the files was the limit, so \

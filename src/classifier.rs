@@ -1,0 +1,228 @@
+//! A model with everything that it takes to use it right: its recipe and the evidence for it, its
+//! labels, its sessions. Nothing has to be guessed any more once there is one.
+
+use std::collections::BTreeMap;
+
+use half::f16;
+use ort::value::PrimitiveTensorElementType;
+
+use crate::{
+    config::{self, ModelConfig},
+    detect::{self, Decision},
+    device::Device,
+    engine::{Engine, OrtEngine},
+    error::{RunError, with_causes},
+    labels::Labels,
+    model::{self, Model, ModelFile, OutputSpec, Provider, Sessions},
+    preprocess::Sample,
+    recipe::{Element, InputSpec, Recipe},
+    runtime::{self, Runtime, RuntimeRequest},
+};
+
+/// Bytes of model that all sessions together may take before there are fewer of them.
+const SESSION_BYTES: u64 = 1 << 30;
+
+/// A model, opened and understood, and no image read yet.
+pub struct Classifier {
+    /// The file.
+    pub file: ModelFile,
+    /// The image input.
+    pub input: InputSpec,
+    /// The output that is read.
+    pub output: OutputSpec,
+    /// Classes that it answers.
+    pub classes: usize,
+    /// How images are prepared.
+    pub recipe: Recipe,
+    /// Who said each key of the recipe; what nobody said has its default.
+    pub evidence: BTreeMap<&'static str, String>,
+    /// What a person should know about how the recipe was found.
+    pub notes: Vec<String>,
+    /// Names of the classes, and where they are from.
+    pub labels: Option<(Labels, String)>,
+    /// ONNX Runtime.
+    pub runtime: Runtime,
+    /// Where the model runs.
+    pub provider: Provider,
+    /// Why there, when `auto` decided it.
+    pub because: Option<String>,
+    /// How the processor is shared out.
+    pub topology: Topology,
+    sessions: Sessions,
+}
+
+/// How the processor is shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topology {
+    /// Copies of the model, each used by one thread.
+    pub sessions: usize,
+    /// Threads that each copy may use.
+    pub intra_threads: usize,
+    /// Images per model call.
+    pub batch_size: usize,
+}
+
+impl Topology {
+    /// One batch in each session, and enough being prepared that every thread has two images.
+    #[must_use]
+    pub fn batches_in_flight(self, threads: usize) -> usize {
+        self.sessions + 2 + (2 * threads).div_ceil(self.batch_size)
+    }
+}
+
+impl Classifier {
+    /// Opens a model and decides how it is used.
+    ///
+    /// # Errors
+    ///
+    /// `Model` for a model, label file or recipe that cannot be used, with what is missing or
+    /// contradicts itself; `Runtime` for ONNX Runtime or a device; `Usage` when batches would not
+    /// fit memory.
+    pub fn open(config: &ModelConfig) -> Result<Self, RunError> {
+        let own_labels = config.labels.as_deref().map(Labels::load).transpose()?;
+        let file = ModelFile::open(&config.path)?;
+        let examined = detect::examine(&file)?;
+        let decision = decide(config, &file, &examined)?;
+        let runtime = load_runtime(config)?;
+        let sessions = config.sessions.unwrap_or_else(|| usual_sessions(config, file.bytes));
+        let intra_threads = (config.threads / sessions).max(1);
+        let model = Model::load(file, &runtime, config.device, intra_threads)?;
+        let labels = match (own_labels, config.labels.as_ref()) {
+            (Some(labels), Some(path)) => Some((labels, path.display().to_string())),
+            _ => decision.labels,
+        };
+        let count = labels.as_ref().map(|(labels, _)| labels.count());
+        let output = model.choose_output(config.output.as_deref(), count)?.clone();
+        let recipe = resolve(&model, &decision.recipe)?;
+
+        let gpu = model.provider.is_gpu();
+        let batch_size = model.input.batch.unwrap_or_else(|| config.batch_size_on(gpu));
+        // One session keeps a GPU busy; more would only take its memory.
+        let sessions = if gpu && config.sessions.is_none() { 1 } else { sessions };
+        let topology = Topology { sessions, intra_threads, batch_size };
+        check_memory(&recipe, topology.batches_in_flight(config.threads), batch_size)?;
+
+        let Model { file, input, provider, because, .. } = &model;
+        let (file, input) = (file.clone(), input.clone());
+        let (provider, because) = (provider.clone(), because.clone());
+        let mut sessions = model.into_sessions();
+        let mut engine = OrtEngine::new(sessions.session()?, &recipe, &input, &output.name);
+        let classes = probe(&mut engine, recipe.element, batch_size)?;
+        sessions.give_back(engine.into_session());
+        let labels = labels.map(|(labels, place)| -> Result<_, RunError> {
+            let labels = labels.shifted(config.label_offset).map_err(RunError::Usage)?;
+            Ok((labels.fit(classes, &place)?, place))
+        });
+        Ok(Self {
+            file,
+            input,
+            output,
+            classes,
+            recipe,
+            evidence: decision.evidence,
+            notes: decision.notes,
+            labels: labels.transpose()?,
+            runtime,
+            provider,
+            because,
+            topology,
+            sessions,
+        })
+    }
+
+    /// One engine for each of the sessions.
+    ///
+    /// # Errors
+    ///
+    /// `Model` when ONNX Runtime refuses what it took before, for want of memory for instance.
+    pub fn engines<T>(&mut self) -> Result<Vec<Box<dyn Engine<T>>>, RunError>
+    where
+        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
+    {
+        (0..self.topology.sessions).map(|_| self.engine()).collect()
+    }
+
+    /// One engine.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Classifier::engines`].
+    pub fn engine<T>(&mut self) -> Result<Box<dyn Engine<T>>, RunError>
+    where
+        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
+    {
+        let session = self.sessions.session()?;
+        Ok(Box::new(OrtEngine::new(session, &self.recipe, &self.input, &self.output.name)))
+    }
+}
+
+fn decide(
+    config: &ModelConfig,
+    file: &ModelFile,
+    examined: &detect::Examined,
+) -> Result<Decision, RunError> {
+    let fail = |reason: String| {
+        let path = file.path.display();
+        RunError::Model(format!("the model {path}: {reason}"))
+    };
+    let decision = examined.decide(&config.recipe).map_err(fail)?;
+    if decision.problems.is_empty() {
+        Ok(decision)
+    } else {
+        Err(fail(decision.problems.join("\n")))
+    }
+}
+
+fn resolve(model: &Model, spec: &crate::recipe::RecipeSpec) -> Result<Recipe, RunError> {
+    Recipe::resolve(spec, &model.input).map_err(|reason| {
+        let (path, input) = (model.file.path.display(), model::input_text(&model.input));
+        RunError::Model(format!("the model {path} takes {input}: {reason}"))
+    })
+}
+
+/// One session per thread as long as their weights stay below [`SESSION_BYTES`]: sessions do not
+/// wait for each other, as the threads within one do.
+fn usual_sessions(config: &ModelConfig, model_bytes: u64) -> usize {
+    let affordable = (SESSION_BYTES / model_bytes.max(1)).max(1);
+    config.threads.min(usize::try_from(affordable).unwrap_or(usize::MAX))
+}
+
+/// Refuses batches whose tensors would take more than half of the memory that there is.
+fn check_memory(recipe: &Recipe, batches: usize, batch_size: usize) -> Result<(), RunError> {
+    let element = match recipe.element {
+        Element::U8 => 1,
+        Element::F16 => 2,
+        Element::F32 => 4,
+    };
+    let image = (recipe.size.area() * recipe.channels.count() * element) as u64;
+    let needed = image.checked_mul(batch_size as u64).and_then(|b| b.checked_mul(batches as u64));
+    let limit = config::memory_limit().map_or(u64::MAX >> 1, |bytes| bytes / 2);
+    match needed {
+        Some(needed) if needed <= limit => Ok(()),
+        _ => Err(RunError::Usage(format!(
+            "{batches} batches of {batch_size} images, {image} bytes each, are more than half of \
+             the memory\nhint: give a smaller `batch-size`"
+        ))),
+    }
+}
+
+fn load_runtime(config: &ModelConfig) -> Result<Runtime, RunError> {
+    let request = RuntimeRequest {
+        explicit: config.onnxruntime.clone(),
+        gpu_wanted: config.device != Device::Cpu,
+    };
+    runtime::locate(&request)
+        .and_then(runtime::Located::load)
+        .map_err(|error| RunError::Runtime(with_causes(&error)))
+}
+
+/// Tries the model on blank images: two at once when batches are larger than one, because a model
+/// exported for single images may fail only then.
+fn probe(engine: &mut OrtEngine, element: Element, batch_size: usize) -> Result<usize, RunError> {
+    let images = batch_size.min(2);
+    match element {
+        Element::U8 => engine.probe::<u8>(images),
+        Element::F16 => engine.probe::<f16>(images),
+        Element::F32 => engine.probe::<f32>(images),
+    }
+}

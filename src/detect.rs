@@ -1,0 +1,309 @@
+//! How a model's images are prepared, found out from what its file and folder say.
+//!
+//! Every place makes a [`Statement`]; [`decide`] weighs them. Keys that have a meaning only
+//! together come from one place, every key keeps its evidence, and places that contradict each
+//! other are a problem for a person to settle: nothing is guessed.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    error::RunError,
+    geometry::Size,
+    labels::Labels,
+    model::ModelFile,
+    recipe::{Group, InputSpec, Layout, RecipeSpec, preset},
+};
+
+/// What Keras models say.
+pub mod keras;
+
+/// How much weight a place has; earlier ones win, group of keys by group of keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// linnaeus's own package, written by `pack`.
+    Package,
+    /// Metadata inside the model's file.
+    Metadata,
+    /// A file beside the model that exists to describe preprocessing.
+    Sidecar,
+    /// A file beside the model that tells some of it by the way.
+    Config,
+    /// The model's graph itself.
+    Graph,
+}
+
+/// What one place says about a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// The place as shown: `preprocessor_config.json`, `metadata_props`.
+    pub place: String,
+    /// Its weight.
+    pub tier: Tier,
+    /// Only the keys that the place decides.
+    pub recipe: RecipeSpec,
+    /// For every key set in `recipe`, the field that says so, as a sentence's end.
+    pub because: BTreeMap<&'static str, String>,
+    /// Names of the classes.
+    pub labels: Option<Labels>,
+    /// Classes it counts, when it says so without naming them.
+    pub classes: Option<usize>,
+    /// What a person should know about it.
+    pub notes: Vec<String>,
+    /// Why no recipe can be made from it.
+    pub refusal: Option<String>,
+}
+
+impl Statement {
+    /// A statement that says nothing yet.
+    #[must_use]
+    pub fn new(place: impl Into<String>, tier: Tier) -> Self {
+        Self {
+            place: place.into(),
+            tier,
+            recipe: RecipeSpec::default(),
+            because: BTreeMap::new(),
+            labels: None,
+            classes: None,
+            notes: Vec::new(),
+            refusal: None,
+        }
+    }
+
+    /// Sets `key` through `set` and records why.
+    pub fn say(
+        &mut self,
+        key: &'static str,
+        because: impl Into<String>,
+        set: impl FnOnce(&mut RecipeSpec),
+    ) {
+        set(&mut self.recipe);
+        self.because.insert(key, because.into());
+    }
+
+    fn evidence(&self, key: &str) -> String {
+        self.because
+            .get(key)
+            .map_or_else(|| self.place.clone(), |because| format!("{}: {because}", self.place))
+    }
+}
+
+/// What the graph says, for rules that depend on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The image input.
+    pub input: &'a InputSpec,
+    /// Height and width, when the graph fixes both.
+    pub size: Option<Size>,
+    /// Where the channels are, when the graph shows it.
+    pub layout: Option<Layout>,
+    /// Classes, when the graph fixes them.
+    pub classes: Option<usize>,
+}
+
+/// A model's file and folder, read and not yet weighed.
+#[derive(Debug, Clone, Default)]
+pub struct Examined {
+    /// What each place says.
+    pub statements: Vec<Statement>,
+    /// The image input, as the graph declares it.
+    pub input: Option<InputSpec>,
+}
+
+/// Reads everything in and around a model's file that says how images are prepared.
+///
+/// # Errors
+///
+/// `Model` when the file is no ONNX model.
+pub fn examine(_file: &ModelFile) -> Result<Examined, RunError> {
+    Ok(Examined::default())
+}
+
+impl Examined {
+    /// Weighs it against what a person `said`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`decide`].
+    pub fn decide(&self, said: &RecipeSpec) -> Result<Decision, String> {
+        decide(said, &self.statements, None)
+    }
+}
+
+/// What was decided about a model's images, and what stands against it.
+#[derive(Debug, Clone, Default)]
+pub struct Decision {
+    /// The keys that somebody said.
+    pub recipe: RecipeSpec,
+    /// Who said each of them, and where.
+    pub evidence: BTreeMap<&'static str, String>,
+    /// Names of the classes, and where they are from.
+    pub labels: Option<(Labels, String)>,
+    /// What a person should know, in sentences.
+    pub notes: Vec<String>,
+    /// What a person has to settle before images can be prepared.
+    pub problems: Vec<String>,
+}
+
+/// Who says a key when a person does.
+pub const PERSON: &str = "the job";
+
+/// Weighs what a person `said` against what the places say of a model whose input has the `fixed`
+/// size.
+///
+/// # Errors
+///
+/// A message when `said` names an unknown preset.
+pub fn decide(
+    said: &RecipeSpec,
+    statements: &[Statement],
+    fixed: Option<Size>,
+) -> Result<Decision, String> {
+    let expanded = preset::expanded(said)?;
+    let mut ordered: Vec<&Statement> = statements.iter().collect();
+    ordered.sort_by_key(|statement| statement.tier);
+    let mut decision = Decision::default();
+    for group in Group::ALL {
+        let part = expanded.part(group);
+        let sayers: Vec<_> = ordered
+            .iter()
+            .copied()
+            .filter(|s| s.recipe.part(group) != RecipeSpec::default())
+            .collect();
+        if part == RecipeSpec::default() {
+            decision.weigh(group, &sayers, fixed);
+        } else {
+            decision.take_said(group, said, &part);
+            decision.note_contradictions(group, &part, &sayers);
+        }
+    }
+    decision.check_bytes(&ordered);
+    for statement in &ordered {
+        let notes = statement.notes.iter().map(|note| format!("{}: {note}", statement.place));
+        decision.notes.extend(notes);
+        if let Some(refusal) = &statement.refusal {
+            decision.problems.push(format!("{}: {refusal}", statement.place));
+        }
+        if let (None, Some(labels)) = (&decision.labels, &statement.labels) {
+            decision.labels = Some((labels.clone(), statement.place.clone()));
+        }
+    }
+    Ok(decision)
+}
+
+impl Decision {
+    fn take(&mut self, part: &RecipeSpec) {
+        self.recipe = std::mem::take(&mut self.recipe).overridden_by(part.clone());
+    }
+
+    fn take_said(&mut self, group: Group, said: &RecipeSpec, part: &RecipeSpec) {
+        self.take(part);
+        let own = said.part(group).keys();
+        let preset = said.preset.as_deref().unwrap_or_default();
+        for key in part.keys() {
+            let evidence =
+                if own.contains(&key) { PERSON.to_owned() } else { format!("preset {preset}") };
+            self.evidence.insert(key, evidence);
+        }
+    }
+
+    fn note_contradictions(&mut self, group: Group, part: &RecipeSpec, sayers: &[&Statement]) {
+        for other in sayers.iter().filter(|other| !same(group, part, &other.recipe)) {
+            self.notes.push(format!(
+                "the job says {}; {} says {}",
+                part.part_text(group),
+                other.place,
+                other.recipe.part_text(group)
+            ));
+        }
+    }
+
+    /// Takes a group from the place with the most weight.
+    fn weigh(&mut self, group: Group, sayers: &[&Statement], fixed: Option<Size>) {
+        // What the graph computes is what happens, whatever a file beside it says.
+        let graph = sayers.iter().find(|s| s.tier == Tier::Graph && group == Group::Activation);
+        let Some(first) = graph.or(sayers.first()) else { return };
+        for other in sayers.iter().filter(|other| !same(group, &first.recipe, &other.recipe)) {
+            let both = format!(
+                "{} says {}, and {} says {}",
+                first.place,
+                first.recipe.part_text(group),
+                other.place,
+                other.recipe.part_text(group)
+            );
+            if first.tier == other.tier {
+                self.problems.push(format!(
+                    "{both}\nhint: say which is right: {}",
+                    first.recipe.part_text(group)
+                ));
+            } else if !(group == Group::Numbers && other.tier == Tier::Graph) {
+                self.notes.push(format!("{both}; the first has more weight"));
+            }
+        }
+        if let (Group::Size, Some(said), Some(fixed)) = (group, first.recipe.size, fixed)
+            && said != fixed
+        {
+            self.problems.push(format!(
+                "{} says that images are {said}, and the model's input is {fixed}\nhint: it may \
+                 belong to another model; say `size = \"{fixed}\"`, and check the other keys",
+                first.evidence("size")
+            ));
+            return;
+        }
+        let part = first.recipe.part(group);
+        for key in part.keys() {
+            self.evidence.insert(key, first.evidence(key));
+        }
+        self.take(&part);
+    }
+
+    /// A graph that scales bytes for itself must get bytes.
+    fn check_bytes(&mut self, ordered: &[&Statement]) {
+        let Some(graph) = ordered.iter().find(|s| s.tier == Tier::Graph) else { return };
+        let (wanted, found) = (graph.recipe.part(Group::Numbers), self.recipe.part(Group::Numbers));
+        if wanted == RecipeSpec::default() || same(Group::Numbers, &wanted, &found) {
+            return;
+        }
+        let sayer = self.evidence.get("scale").cloned().unwrap_or_default();
+        let both = format!(
+            "{sayer} says {}, and the graph wants {} ({}): images would be normalised twice",
+            found.part_text(Group::Numbers),
+            wanted.part_text(Group::Numbers),
+            graph.because.get("scale").map_or("", String::as_str)
+        );
+        if sayer == PERSON || sayer.starts_with("preset ") {
+            self.notes.push(both);
+        } else {
+            self.problems.push(format!(
+                "{both}\nhint: say which is right: {}",
+                wanted.part_text(Group::Numbers)
+            ));
+        }
+    }
+}
+
+/// Whether two places mean the same by a group of keys.
+fn same(group: Group, a: &RecipeSpec, b: &RecipeSpec) -> bool {
+    if group != Group::Numbers {
+        return a.part(group) == b.part(group);
+    }
+    // Both may list a channel's number once or thrice, and in more or fewer digits.
+    let values = |spec: &RecipeSpec| {
+        let list = |values: &Option<crate::recipe::PerChannel>, default: f32| match values
+            .as_ref()
+            .map(|values| &values.0[..])
+        {
+            None => vec![default; 3],
+            Some([one]) => vec![*one; 3],
+            Some(more) => more.to_vec(),
+        };
+        let (scale, mean, std) = (spec.scale, list(&spec.mean, 0.0), list(&spec.std, 1.0));
+        let fed = |byte: f32| {
+            let scaled = scale.map_or(byte, |scale| scale.apply(byte));
+            mean.iter().zip(&std).map(move |(mean, std)| (scaled - mean) / std).collect::<Vec<_>>()
+        };
+        [fed(0.0), fed(255.0)].concat()
+    };
+    let (a, b) = (values(a), values(b));
+    let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * a.abs().max(1.0);
+    a.len() == b.len() && a.iter().zip(&b).all(close)
+}

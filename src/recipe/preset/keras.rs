@@ -1,0 +1,110 @@
+//! keras.applications: what `preprocess_input` of each family does, at its default size.
+
+use super::{CAFFE_BGR, IMAGENET, Preset, per_channel};
+use crate::{
+    geometry::Size,
+    recipe::{Channels, Interpolation, Layout, RecipeSpec, Resize, Scale},
+};
+
+/// A mode of `keras.applications.imagenet_utils.preprocess_input`, or `None` of it: families whose
+/// graph scales for itself take bytes as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Blue, green, red less the mean of ImageNet; 0 to 255.
+    Caffe,
+    /// −1 to 1.
+    Tf,
+    /// ImageNet's mean and std over 0 to 1.
+    Torch,
+    /// 0 to 255 as they are.
+    Identity,
+}
+
+/// Families by the name of their graph, with mode and default size (height and width).
+#[rustfmt::skip]
+pub(crate) const FAMILIES: &[(&str, Mode, usize)] = &[
+    ("vgg16", Mode::Caffe, 224), ("vgg19", Mode::Caffe, 224),
+    ("resnet50", Mode::Caffe, 224), ("resnet101", Mode::Caffe, 224), ("resnet152", Mode::Caffe, 224),
+    ("resnet50v2", Mode::Tf, 224), ("resnet101v2", Mode::Tf, 224), ("resnet152v2", Mode::Tf, 224),
+    ("inception_v3", Mode::Tf, 299), ("inception_resnet_v2", Mode::Tf, 299), ("xception", Mode::Tf, 299),
+    ("mobilenet", Mode::Tf, 224), ("mobilenetv2", Mode::Tf, 224),
+    ("nasnet_mobile", Mode::Tf, 224), ("nasnet_large", Mode::Tf, 331),
+    ("densenet121", Mode::Torch, 224), ("densenet169", Mode::Torch, 224), ("densenet201", Mode::Torch, 224),
+    ("efficientnetb0", Mode::Identity, 224), ("efficientnetb1", Mode::Identity, 240),
+    ("efficientnetb2", Mode::Identity, 260), ("efficientnetb3", Mode::Identity, 300),
+    ("efficientnetb4", Mode::Identity, 380), ("efficientnetb5", Mode::Identity, 456),
+    ("efficientnetb6", Mode::Identity, 528), ("efficientnetb7", Mode::Identity, 600),
+    ("efficientnetv2-b0", Mode::Identity, 224), ("efficientnetv2-b1", Mode::Identity, 240),
+    ("efficientnetv2-b2", Mode::Identity, 260), ("efficientnetv2-b3", Mode::Identity, 300),
+    ("efficientnetv2-s", Mode::Identity, 384), ("efficientnetv2-m", Mode::Identity, 480),
+    ("efficientnetv2-l", Mode::Identity, 480),
+    ("MobileNetV3Small", Mode::Identity, 224), ("MobileNetV3Large", Mode::Identity, 224),
+    ("convnext_tiny", Mode::Identity, 224), ("convnext_small", Mode::Identity, 224),
+    ("convnext_base", Mode::Identity, 224), ("convnext_large", Mode::Identity, 224),
+    ("convnext_xlarge", Mode::Identity, 224),
+    ("regnetx002", Mode::Identity, 224), ("regnetx004", Mode::Identity, 224),
+    ("regnetx006", Mode::Identity, 224), ("regnetx008", Mode::Identity, 224),
+    ("regnetx016", Mode::Identity, 224), ("regnetx032", Mode::Identity, 224),
+    ("regnetx040", Mode::Identity, 224), ("regnetx064", Mode::Identity, 224),
+    ("regnetx080", Mode::Identity, 224), ("regnetx120", Mode::Identity, 224),
+    ("regnetx160", Mode::Identity, 224), ("regnetx320", Mode::Identity, 224),
+    ("regnety002", Mode::Identity, 224), ("regnety004", Mode::Identity, 224),
+    ("regnety006", Mode::Identity, 224), ("regnety008", Mode::Identity, 224),
+    ("regnety016", Mode::Identity, 224), ("regnety032", Mode::Identity, 224),
+    ("regnety040", Mode::Identity, 224), ("regnety064", Mode::Identity, 224),
+    ("regnety080", Mode::Identity, 224), ("regnety120", Mode::Identity, 224),
+    ("regnety160", Mode::Identity, 224), ("regnety320", Mode::Identity, 224),
+    ("resnet-rs-50", Mode::Identity, 224), ("resnet-rs-101", Mode::Identity, 224),
+    ("resnet-rs-152", Mode::Identity, 224), ("resnet-rs-200", Mode::Identity, 224),
+    ("resnet-rs-270", Mode::Identity, 224), ("resnet-rs-350", Mode::Identity, 224),
+    ("resnet-rs-420", Mode::Identity, 224),
+];
+
+impl Mode {
+    /// The keys that it decides.
+    pub(crate) fn numbers(self) -> RecipeSpec {
+        let scale = |text: &str| Some(text.parse::<Scale>().expect("a scale"));
+        let none = RecipeSpec::default();
+        match self {
+            Self::Caffe => RecipeSpec {
+                scale: Some(Scale::RAW),
+                channels: Some(Channels::Bgr),
+                mean: Some(per_channel(CAFFE_BGR)),
+                ..none
+            },
+            Self::Tf => RecipeSpec { scale: scale("1/127.5-1"), ..none },
+            Self::Torch => RecipeSpec {
+                scale: scale("1/255"),
+                mean: Some(per_channel(IMAGENET[0])),
+                std: Some(per_channel(IMAGENET[1])),
+                ..none
+            },
+            Self::Identity => RecipeSpec { scale: Some(Scale::RAW), ..none },
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::Caffe => "load_img (nearest), mode caffe: BGR less the mean, 0 to 255",
+            Self::Tf => "load_img (nearest), mode tf: -1 to 1",
+            Self::Torch => "load_img (nearest), mode torch: ImageNet's mean and std",
+            Self::Identity => "load_img (nearest), bytes as they are: the graph scales them",
+        }
+    }
+}
+
+pub(super) fn presets() -> Vec<Preset> {
+    let preset = |&(family, mode, size): &(&str, Mode, usize)| Preset {
+        name: format!("keras/{family}"),
+        about: mode.about(),
+        recipe: RecipeSpec {
+            size: Some(Size::square(size)),
+            resize: Some(Resize::Squash(None)),
+            // `load_img`'s default, which the documentation's examples use.
+            interpolation: Some(Interpolation::Nearest),
+            layout: Some(Layout::Nhwc),
+            ..mode.numbers()
+        },
+    };
+    FAMILIES.iter().map(preset).collect()
+}
