@@ -150,7 +150,7 @@ fn what_is_no_model_is_refused_by_name_and_with_the_next_step() {
         ("m.tflite", "TensorFlow Lite", "tf2onnx"),
         ("graph.pb", "frozen TensorFlow graph of 2", "--inputs x:0 --outputs y:0"),
         ("empty.h5", "empty file", "again"),
-        ("model.json", "JSON", "model.save"),
+        ("model.json", "JSON of an architecture", "model.save"),
         ("nothing", "a folder without a model", "saved_model.pb"),
     ] {
         let error = KerasFile::open(&folder.path().join(name)).err().unwrap().to_string();

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Most layers of a model, those of nested ones included; `keras.applications` stays below 1500.
-const MAX_LAYERS: usize = 100_000;
+const MAX_LAYERS: usize = 20_000;
 
 /// The two kinds of models that are lists of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -124,9 +124,13 @@ fn named(path: &Path, start: &[u8]) -> Fault {
         return foreign("a TensorFlow Lite model", hint);
     }
     if start[0] == b'{' {
-        let hint = "it may be the architecture of a model without its weights; save the whole \
-                    model with model.save('model.keras')";
-        return foreign("JSON", hint);
+        let is_model = start.windows(12).any(|word| word == b"\"class_name\"");
+        return if is_model {
+            let hint = "save the whole model with model.save('model.keras')";
+            foreign("the JSON of an architecture without weights", hint)
+        } else {
+            foreign("JSON", "give a .keras or .h5 file, or a SavedModel folder")
+        };
     }
     if start[0] == 0x80 {
         return foreign("a Python pickle, which is never loaded", "export the model to ONNX");

@@ -61,8 +61,9 @@ fn nested(outer: &Layer, model: &Model, places: Vec<String>) -> Result<Vec<Place
 
 /// `None` when a name fits no layer, two layers have one name, or a layer gets the wrong number.
 fn by_name(leaves: &[Leaf], places: &[String]) -> Option<Vec<Placed>> {
-    let mut names: Vec<&str> = leaves.iter().map(|(_, layer)| &*layer.name).collect();
-    names.sort_unstable_by_key(|name| (std::cmp::Reverse(name.len()), *name));
+    let mut names: Vec<(String, &str)> =
+        leaves.iter().map(|(_, layer)| (format!("/{}/", layer.name), &*layer.name)).collect();
+    names.sort_unstable_by_key(|(_, name)| (std::cmp::Reverse(name.len()), *name));
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
         return None;
     }
@@ -70,8 +71,8 @@ fn by_name(leaves: &[Leaf], places: &[String]) -> Option<Vec<Placed>> {
     for place in places {
         let owner = place.strip_suffix(place.rsplit('/').next()?)?;
         let run = format!("/{owner}");
-        let fits = |name: &&&str| run.contains(&format!("/{name}/"));
-        owned.entry(names.iter().find(fits)?).or_default().push(place.clone());
+        let (_, name) = names.iter().find(|(part, _)| run.contains(part))?;
+        owned.entry(name).or_default().push(place.clone());
     }
     let placed = leaves.iter().map(|(path, layer)| {
         let places = owned.remove(&*layer.name).unwrap_or_default();
@@ -86,7 +87,7 @@ fn by_order(outer: &Layer, leaves: &[Leaf], places: &[String]) -> Option<Vec<Pla
     let model = outer.model.as_ref()?;
     let mut order = Vec::new();
     let mut rest = Vec::new();
-    list(model, outer_trains(outer), &mut 0, &mut order, &mut rest)?;
+    list(model, outer.trainable(), &mut 0, &mut order, &mut rest)?;
     order.extend(rest);
     if order.len() != places.len() {
         return None;
@@ -113,10 +114,6 @@ fn by_order(outer: &Layer, leaves: &[Leaf], places: &[String]) -> Option<Vec<Pla
 fn same_variable(role: &str, name: &str) -> bool {
     let known = ["kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance"];
     !known.contains(&name) || role.rsplit('/').next() == Some(name)
-}
-
-fn outer_trains(outer: &Layer) -> bool {
-    outer.trainable()
 }
 
 /// Lists `(leaf, role)`: what is trained into `first`, the rest into `last`; a frozen model's
