@@ -90,12 +90,26 @@ def seeded(model):
     return model
 
 
+def fed(k, model, layer):
+    """Lowest and highest number that the layer gets of an image of zeros and one of 255s."""
+    front = k.Model(model.input, model.get_layer(layer).input)
+    shape = [2] + [16 if side is None else side for side in model.input_shape[1:]]
+    images = np.zeros(shape, dtype="float32")
+    images[1] = 255
+    out = np.asarray(front(images))
+    return [float(out.min()), float(out.max())]
+
+
 def save(name, model, **options):
     path = os.path.join(MODELS, name)
     if hasattr(model, "optimizer"):
         model.optimizer = None
     model.save(path, **options)
     golden["models"][name] = describe(model)
+    if any(part.name == "bn" for part in model.layers):
+        k = keras if isinstance(model, keras.Model) else tf_keras
+        if "lambda" not in name:
+            golden["models"][name]["fed"] = fed(k, model, "conv")
 
 
 def tail(k, x, classes=3):
@@ -202,6 +216,44 @@ def make_tf_keras():
     functional(tf_keras, rescaling).save_weights(os.path.join(MODELS, "only_2.h5"))
 
 
+def make_applications():
+    """Architectures alone, and what preprocess_input makes of a pixel of 0, 128 and 255."""
+    golden["applications"] = {}
+    pixel = np.array([[[[0.0, 128.0, 255.0]]]], dtype="float32")
+    for k, module, maker, options in [
+        (keras, "vgg16", "VGG16", {}),
+        (keras, "resnet", "ResNet50", {}),
+        (keras, "resnet_v2", "ResNet50V2", {}),
+        (keras, "inception_v3", "InceptionV3", {}),
+        (keras, "xception", "Xception", {}),
+        (keras, "mobilenet", "MobileNet", {"alpha": 0.25}),
+        (keras, "mobilenet_v2", "MobileNetV2", {"alpha": 0.35}),
+        (keras, "mobilenet_v3", "MobileNetV3Small", {}),
+        (keras, "nasnet", "NASNetMobile", {}),
+        (keras, "densenet", "DenseNet121", {}),
+        (keras, "efficientnet", "EfficientNetB0", {}),
+        (keras, "efficientnet_v2", "EfficientNetV2S", {}),
+        (keras, "convnext", "ConvNeXtTiny", {}),
+        (tf_keras, "vgg19", "VGG19", {}),
+        (tf_keras, "resnet", "ResNet50", {}),
+        (tf_keras, "mobilenet_v3", "MobileNetV3Small", {}),
+        (tf_keras, "nasnet", "NASNetMobile", {}),
+        (tf_keras, "regnet", "RegNetX002", {}),
+        (tf_keras, "resnet_rs", "ResNetRS50", {}),
+    ]:
+        k.backend.clear_session()
+        module = getattr(k.applications, module)
+        model = getattr(k.applications, maker)(weights=None, **options)
+        file = ("keras3_" if k is keras else "tf_keras_") + maker + ".json"
+        with open(os.path.join(MODELS, file), "w") as out:
+            json.dump(k.saving.serialize_keras_object(model), out, separators=(",", ":"))
+        golden["applications"][file] = {
+            "name": model.name,
+            "input_shape": shapes(model.input_shape),
+            "pixel": [float(x) for x in np.asarray(module.preprocess_input(pixel.copy())).ravel()],
+        }
+
+
 def make_folders():
     """Folders of a few files: an unzipped archive, and a SavedModel of Keras 2 without its graph."""
     archive = os.path.join(MODELS, "rescaling.keras")
@@ -261,6 +313,7 @@ def pack():
 make_keras_3()
 make_tf_keras()
 make_folders()
+make_applications()
 pack()
 shutil.rmtree(MODELS)
 with open(GOLDEN, "w") as out:

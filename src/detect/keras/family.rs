@@ -80,7 +80,7 @@ const FAMILIES: &[Family] = &[
     ),
     family(
         "MobileNetV3",
-        &["MobileNetV3Small", "MobileNetV3Large"],
+        &["MobileNetV3Small", "MobileNetV3Large", "MobilenetV3small", "MobilenetV3large"],
         &[&["expanded_conv/depthwise"], &["expanded_conv_depthwise", "expanded_conv_project"]],
         Mode::InGraph,
         224,

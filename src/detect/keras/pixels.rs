@@ -108,11 +108,12 @@ impl Pixels {
         ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
     }
 
-    /// Whether what is computed makes sense for bytes: it shrinks them at least fifty times, or
-    /// moves their middle to about zero as Caffe's means do.
+    /// Whether what is computed makes sense for bytes: it shrinks them at least five times, which
+    /// would leave little of numbers from 0 to 1, or moves their middle to about zero as Caffe's
+    /// means do.
     pub(super) fn expects_bytes(&self) -> bool {
         let channels = self.channels();
-        let shrinks = channels.iter().all(|c| c.factor.abs() <= 0.02);
+        let shrinks = channels.iter().all(|c| c.factor.abs() <= 0.2);
         let centres = |c: &Channel| c.factor == 1.0 && (-160.0..=-60.0).contains(&c.offset);
         shrinks || channels.iter().all(centres)
     }
