@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 
 use half::f16;
-use ort::value::PrimitiveTensorElementType;
 
 use crate::{
     config::{self, ModelConfig},
     detect::{self, Decision},
     device::Device,
-    engine::{Engine, OrtEngine},
+    engine::{Engine, Feed, OrtEngine},
     error::{RunError, with_causes},
     labels::Labels,
     model::{self, Model, ModelFile, OutputSpec, Provider, Sessions},
-    preprocess::Sample,
     recipe::{Element, InputSpec, Recipe},
     runtime::{self, Runtime, RuntimeRequest},
 };
@@ -83,10 +81,7 @@ impl Classifier {
         let file = ModelFile::open(&config.path)?;
         let examined = detect::examine(&file)?;
         let decision = decide(config, &file, &examined)?;
-        let runtime = load_runtime(config)?;
-        let sessions = config.sessions.unwrap_or_else(|| usual_sessions(config, file.bytes));
-        let intra_threads = (config.threads / sessions).max(1);
-        let model = Model::load(file, &runtime, config.device, intra_threads)?;
+        let Loaded { runtime, model, sessions, intra_threads } = load(config, file)?;
         let labels = match (own_labels, config.labels.as_ref()) {
             (Some(labels), Some(path)) => Some((labels, path.display().to_string())),
             _ => decision.labels,
@@ -97,8 +92,6 @@ impl Classifier {
 
         let gpu = model.provider.is_gpu();
         let batch_size = model.input.batch.unwrap_or_else(|| config.batch_size_on(gpu));
-        // One session keeps a GPU busy; more would only take its memory.
-        let sessions = if gpu && config.sessions.is_none() { 1 } else { sessions };
         let topology = Topology { sessions, intra_threads, batch_size };
         check_memory(&recipe, topology.batches_in_flight(config.threads), batch_size)?;
 
@@ -135,10 +128,7 @@ impl Classifier {
     /// # Errors
     ///
     /// `Model` when ONNX Runtime refuses what it took before, for want of memory for instance.
-    pub fn engines<T>(&mut self) -> Result<Vec<Box<dyn Engine<T>>>, RunError>
-    where
-        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
-    {
+    pub fn engines<T: Feed>(&mut self) -> Result<Vec<Box<dyn Engine<T>>>, RunError> {
         (0..self.topology.sessions).map(|_| self.engine()).collect()
     }
 
@@ -147,13 +137,37 @@ impl Classifier {
     /// # Errors
     ///
     /// As for [`Classifier::engines`].
-    pub fn engine<T>(&mut self) -> Result<Box<dyn Engine<T>>, RunError>
-    where
-        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
-    {
+    pub fn engine<T: Feed>(&mut self) -> Result<Box<dyn Engine<T>>, RunError> {
         let session = self.sessions.session()?;
         Ok(Box::new(OrtEngine::new(session, &self.recipe, &self.input, &self.output.name)))
     }
+}
+
+/// A model and ONNX Runtime, with nothing decided yet about images.
+pub struct Loaded {
+    /// ONNX Runtime.
+    pub runtime: Runtime,
+    /// The model.
+    pub model: Model,
+    /// Copies of it that are wanted.
+    pub sessions: usize,
+    /// Threads of each.
+    pub intra_threads: usize,
+}
+
+/// Loads a model file on the device that `config` names.
+///
+/// # Errors
+///
+/// `Runtime` for ONNX Runtime or the device, `Model` when it refuses the file.
+pub fn load(config: &ModelConfig, file: ModelFile) -> Result<Loaded, RunError> {
+    let runtime = load_runtime(config)?;
+    let sessions = config.sessions.unwrap_or_else(|| usual_sessions(config, file.bytes));
+    let intra_threads = (config.threads / sessions).max(1);
+    let model = Model::load(file, &runtime, config.device, intra_threads)?;
+    // One session keeps a GPU busy; more would only take its memory.
+    let one = model.provider.is_gpu() && config.sessions.is_none();
+    Ok(Loaded { runtime, model, sessions: if one { 1 } else { sessions }, intra_threads })
 }
 
 fn decide(

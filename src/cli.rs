@@ -59,6 +59,89 @@ pub(crate) enum Command {
         #[command(flatten)]
         options: Box<Options>,
     },
+    /// Show what a model file says: input, output, recipe and the evidence for it, labels
+    #[command(after_help = "Example: linnaeus inspect model.onnx --json")]
+    Inspect {
+        /// The model file, or the folder that it comes in
+        #[arg(value_hint = ValueHint::AnyPath)]
+        model: PathBuf,
+        #[command(flatten)]
+        using: Box<Using>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find out which recipe a model was trained with, by trying the usual ones
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor {
+        /// The model file, or the folder that it comes in
+        #[arg(value_hint = ValueHint::AnyPath)]
+        model: PathBuf,
+        /// Folders and files with images, 16 or more
+        #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+        images: Vec<PathBuf>,
+        /// A folder with a folder of images for each class
+        #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, conflicts_with_all = ["truth", "images"])]
+        labelled: Option<PathBuf>,
+        /// A CSV with a column `path` and a column `label` or `index`
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "images")]
+        truth: Option<PathBuf>,
+        /// Images that are tried, spread over all that there are [default: 200]
+        #[arg(long, value_name = "N")]
+        most: Option<NonZeroUsize>,
+        #[command(flatten)]
+        using: Box<Using>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a model that carries its recipe, labels and proofs with it
+    #[command(after_help = PACK_EXAMPLES)]
+    Pack {
+        /// The model file, or the folder that it comes in
+        #[arg(value_hint = ValueHint::AnyPath)]
+        model: PathBuf,
+        /// The file to write
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: PathBuf,
+        /// An image and the label or index of its class; checked now, and before every run
+        #[arg(long, value_name = "IMAGE=LABEL")]
+        golden: Vec<String>,
+        #[command(flatten)]
+        using: Box<Using>,
+    },
+    /// Write the exact tensor that a model gets for an image, as a .npy file
+    #[command(after_help = TENSOR_EXAMPLES)]
+    Tensor {
+        /// The image
+        #[arg(value_hint = ValueHint::FilePath)]
+        image: PathBuf,
+        /// The model file, or the folder that it comes in
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+        model: PathBuf,
+        /// The file to write
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: PathBuf,
+        #[command(flatten)]
+        using: Box<Using>,
+    },
+    /// Compare two tensors in .npy files; exit status 3 when they differ
+    TensorDiff {
+        /// One tensor
+        #[arg(value_hint = ValueHint::FilePath)]
+        a: PathBuf,
+        /// The other
+        #[arg(value_hint = ValueHint::FilePath)]
+        b: PathBuf,
+        /// Largest difference that counts as none
+        #[arg(long, value_name = "X", default_value_t = 0.0)]
+        tolerance: f32,
+    },
+    /// List the recipes that have names, or show one
+    Presets {
+        /// One of them, to be shown as lines of a job file
+        name: Option<String>,
+    },
     /// Show the ONNX Runtime that would be loaded, or install one for GPUs
     Runtime {
         #[command(subcommand)]
@@ -96,6 +179,23 @@ Examples:
   linnaeus classify photos --model quantised.onnx --resize squash --interpolation bilinear
   linnaeus classify photos --model m.onnx … --print-job > jobs/photos.toml";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  linnaeus doctor model.onnx photos                         advisory, without labels
+  linnaeus doctor model.onnx --labelled validation --labels labels.txt
+  linnaeus doctor model.onnx --truth truth.csv --most 500";
+
+const PACK_EXAMPLES: &str = "\
+Example:
+  linnaeus pack model.onnx -o packed.onnx --labels synset.txt \\
+      --preset torchvision/resnet50-imagenet1k_v2 --golden elephant.jpg='African elephant'";
+
+const TENSOR_EXAMPLES: &str = "\
+Example: what linnaeus feeds, beside what your Python feeds
+  linnaeus tensor cat.jpg --model model.onnx -o ours.npy
+  python -c 'import numpy; numpy.save(\"theirs.npy\", my_preprocessing(\"cat.jpg\"))'
+  linnaeus tensor-diff ours.npy theirs.npy";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuntimeAction {
     /// Fetch a runtime into your data folder
@@ -123,8 +223,11 @@ pub(crate) enum Installable {
 pub(crate) struct Options {
     #[command(flatten)]
     files: Files,
+    /// The ONNX model, or the folder that it comes in
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::AnyPath, help_heading = "Model and device")]
+    model: Option<PathBuf>,
     #[command(flatten)]
-    model: ModelFlags,
+    using: ModelFlags,
     #[command(flatten)]
     recipe: RecipeFlags,
     #[command(flatten)]
@@ -159,12 +262,18 @@ struct Files {
     every_file: Option<bool>,
 }
 
+/// A model's labels, device and recipe, for the commands that take the model itself by its place.
+#[derive(Debug, Args)]
+pub(crate) struct Using {
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    recipe: RecipeFlags,
+}
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model and device")]
 struct ModelFlags {
-    /// The ONNX model
-    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    model: Option<PathBuf>,
     /// The model's output to read, when it has several
     #[arg(long, value_name = "NAME")]
     model_output: Option<String>,
@@ -288,19 +397,8 @@ impl Options {
     /// The flags as a job in which only what was typed is set.
     pub(crate) fn into_job(self, inputs: Vec<PathBuf>) -> Job {
         // Destructured so that a new flag cannot be forgotten here.
-        let Self { files, model, recipe, output, limits, dry_run: _, print_job: _ } = self;
+        let Self { files, model, using, recipe, output, limits, dry_run: _, print_job: _ } = self;
         let Files { include, exclude, hidden, follow_symlinks, every_file } = files;
-        let ModelFlags {
-            model,
-            model_output,
-            labels,
-            label_offset,
-            device,
-            onnxruntime,
-            batch_size,
-            threads,
-            sessions,
-        } = model;
         let OutputFlags { output, format, top_k, manifest, quiet, progress_interval } = output;
         let LimitFlags { max_errors, max_file_bytes, max_pixels, decode_memory } = limits;
         Job {
@@ -311,14 +409,6 @@ impl Options {
             follow_symlinks,
             every_file,
             model,
-            model_output,
-            labels,
-            label_offset,
-            device,
-            onnxruntime,
-            batch_size,
-            threads,
-            sessions,
             top_k,
             output,
             format,
@@ -330,6 +420,41 @@ impl Options {
             quiet,
             progress_interval,
             recipe: recipe.into_spec(),
+            ..using.into_job()
+        }
+    }
+}
+
+impl Using {
+    /// The flags as a job for `model`.
+    pub(crate) fn into_job(self, model: PathBuf) -> Job {
+        let Self { model: using, recipe } = self;
+        Job { model: Some(model), recipe: recipe.into_spec(), ..using.into_job() }
+    }
+}
+
+impl ModelFlags {
+    fn into_job(self) -> Job {
+        let Self {
+            model_output,
+            labels,
+            label_offset,
+            device,
+            onnxruntime,
+            batch_size,
+            threads,
+            sessions,
+        } = self;
+        Job {
+            model_output,
+            labels,
+            label_offset,
+            device,
+            onnxruntime,
+            batch_size,
+            threads,
+            sessions,
+            ..Job::default()
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use clap::CommandFactory as _;
 use linnaeus::{
     config::Config,
+    doctor::Truth,
     error::{Exit, RunError, with_causes},
     interrupt::{self, Stop},
     job::Job,
@@ -12,6 +13,8 @@ use linnaeus::{
     run::Run,
     runtime::{self, Description, RuntimeRequest, install},
 };
+
+mod models;
 
 use crate::cli::{Cli, Command, Installable, Options, RuntimeAction};
 
@@ -23,6 +26,23 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
             classify(base, *options, inputs)
         }
         Command::Classify { inputs, options } => classify(Job::default(), *options, inputs),
+        Command::Inspect { model, using, json } => models::inspect(&using.into_job(model), json),
+        Command::Doctor { model, images, labelled, truth, most, using, json } => {
+            let truth = match (labelled, truth) {
+                (Some(folder), _) => Truth::Folders(folder),
+                (None, Some(file)) => Truth::File(file),
+                (None, None) => Truth::Unknown,
+            };
+            models::doctor(&using.into_job(model), (images, truth, most), json)
+        }
+        Command::Pack { model, output, golden, using } => {
+            models::pack(&using.into_job(model), &output, &golden)
+        }
+        Command::Tensor { image, model, output, using } => {
+            models::tensor(&image, &using.into_job(model), &output)
+        }
+        Command::TensorDiff { a, b, tolerance } => models::tensor_diff(&a, &b, tolerance),
+        Command::Presets { name } => models::presets(name.as_deref()),
         Command::Runtime { action: None, onnxruntime } => {
             let request = RuntimeRequest { explicit: onnxruntime, gpu_wanted: true };
             let located = runtime::locate(&request).map_err(|error| runtime_error(&error))?;

@@ -29,6 +29,13 @@ const MAX_THREADS: usize = 1024;
 /// Seconds between progress lines when stderr is no terminal.
 const PROGRESS_INTERVAL: u64 = 30;
 
+/// What is refused of an image when nobody says otherwise: the limits, and bytes of its file.
+#[must_use]
+pub fn usual_limits() -> (Limits, u64) {
+    let limits = Limits { max_pixels: MAX_PIXELS, max_bytes: default_decode_memory() };
+    (limits, MAX_FILE_BYTES)
+}
+
 /// Where the rows go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {

@@ -14,6 +14,11 @@ use crate::{
     recipe::{InputSpec, Recipe},
 };
 
+/// An element type that ONNX Runtime takes.
+pub trait Feed: Sample + PrimitiveTensorElementType + std::fmt::Debug {}
+
+impl<T: Sample + PrimitiveTensorElementType + std::fmt::Debug> Feed for T {}
+
 /// What turns a batch into scores.
 pub trait Engine<T>: Send {
     /// Scores the first `images` images of `tensor`, which holds whole images one after the other,
@@ -41,13 +46,15 @@ impl OrtEngine {
     /// Takes a session whose `output` is read.
     #[must_use]
     pub fn new(session: Session, recipe: &Recipe, input: &InputSpec, output: &str) -> Self {
-        let axes = if input.planar {
-            vec![recipe.size.height, recipe.size.width]
-        } else {
-            recipe.layout.axes(recipe.channels.count(), recipe.size).to_vec()
-        };
+        let axes = axes(recipe, input);
         let fixed_batch = input.batch;
         Self { session, output: output.to_owned(), axes, fixed_batch, classes: None }
+    }
+
+    /// Takes images of another recipe from now on.
+    pub fn follow(&mut self, recipe: &Recipe, input: &InputSpec) {
+        self.axes = axes(recipe, input);
+        self.classes = None;
     }
 
     /// Runs `images` blank images and returns the number of classes that the model answers: what
@@ -56,10 +63,7 @@ impl OrtEngine {
     /// # Errors
     ///
     /// `Model` when the model cannot run such a batch, or its answer is not `images`×classes.
-    pub fn probe<T>(&mut self, images: usize) -> Result<usize, RunError>
-    where
-        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
-    {
+    pub fn probe<T: Feed>(&mut self, images: usize) -> Result<usize, RunError> {
         let batch = self.fixed_batch.unwrap_or(images);
         let tensor = vec![T::default(); batch * self.axes.iter().product::<usize>()];
         let mut scores = Vec::new();
@@ -79,15 +83,12 @@ impl OrtEngine {
         self.session
     }
 
-    fn run<T>(
+    fn run<T: Feed>(
         &mut self,
         tensor: &[T],
         images: usize,
         scores: &mut Vec<f32>,
-    ) -> Result<usize, String>
-    where
-        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
-    {
+    ) -> Result<usize, String> {
         let image_len: usize = self.axes.iter().product();
         let batch = self.fixed_batch.unwrap_or(images);
         assert!(images <= batch && tensor.len() >= batch * image_len, "a batch of whole images");
@@ -115,10 +116,7 @@ impl OrtEngine {
     }
 }
 
-impl<T> Engine<T> for OrtEngine
-where
-    T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
-{
+impl<T: Feed> Engine<T> for OrtEngine {
     fn score(&mut self, tensor: &[T], images: usize, scores: &mut Vec<f32>) -> Result<(), String> {
         let classes = self.run(tensor, images, scores)?;
         let first = *self.classes.get_or_insert(classes);
@@ -127,6 +125,14 @@ where
         }
         Err(format!("it answered {classes} classes, after {first} at first"))
     }
+}
+
+/// The axes of an image after the batch.
+fn axes(recipe: &Recipe, input: &InputSpec) -> Vec<usize> {
+    if input.planar {
+        return vec![recipe.size.height, recipe.size.width];
+    }
+    recipe.layout.axes(recipe.channels.count(), recipe.size).to_vec()
 }
 
 /// Copies an output of any float type into `scores` and returns its dimensions.

@@ -68,6 +68,12 @@ impl Labels {
         self.names.len()
     }
 
+    /// The names, by class index.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// SHA-256 of the text that they were read from, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> &str {

@@ -57,8 +57,16 @@ pub mod preprocess;
 /// Names of the classes.
 pub mod labels;
 
+/// What a packed model carries with it.
+pub mod package;
+
 /// Scores to the most probable classes.
 pub mod rank;
+
+/// What a figure from a sample is worth.
+pub mod statistics;
+/// An ONNX file, read as a file.
+pub mod onnx;
 
 /// Rows to a file that appears whole or not at all.
 pub mod output;
@@ -83,6 +91,9 @@ pub mod engine;
 
 /// A model, and everything that it takes to use it right.
 pub mod classifier;
+
+/// Which recipe a model was trained with, found out by trying.
+pub mod doctor;
 
 /// The record of a run.
 pub mod manifest;

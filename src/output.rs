@@ -281,6 +281,19 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// The rows of a CSV text, its header first.
+///
+/// # Errors
+///
+/// A message that names the line when it is no CSV.
+pub fn csv_rows(text: &str) -> Result<Vec<Vec<String>>, String> {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let row = |record: csv::StringRecord| record.iter().map(str::to_owned).collect();
+    reader.records().map(|record| record.map(row).map_err(|error| error.to_string())).collect()
+}
+
 /// Writes a small file so that it appears whole or not at all.
 ///
 /// # Errors

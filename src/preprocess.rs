@@ -4,14 +4,16 @@ use crate::{
     decode::Pixels,
     error::ItemError,
     geometry::Rect,
-    recipe::{Channels, Interpolation, Kernel, Layout, Recipe},
-    resample::{Filter, Image, OpenCvLinear, PassOrder, Request, Resampler, resize_tensorflow},
+    recipe::{Channels, Layout, Recipe},
+    resample::Image,
 };
 
 mod plan;
+mod resize;
 mod sample;
 
 pub use plan::Plan;
+use resize::Resizer;
 pub use sample::Sample;
 
 /// A recipe, ready to be applied to many images whose tensor elements are `T`.
@@ -26,8 +28,7 @@ pub struct Preprocessor<T> {
 /// Memory that one worker reuses from image to image.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    resampler: Resampler,
-    opencv: OpenCvLinear,
+    resizer: Resizer,
     floats: Vec<f32>,
     gray: Pixels,
     part: Pixels,
@@ -90,7 +91,7 @@ impl<T: Sample> Preprocessor<T> {
     ) -> Result<(), ItemError> {
         assert_eq!(tensor.len(), self.image_len(), "the slot of one image");
         let recipe = &self.recipe;
-        let Scratch { resampler, opencv, floats, gray, part, resized } = scratch;
+        let Scratch { resizer, floats, gray, part, resized } = scratch;
         let mut source = pixels;
         if recipe.channels == Channels::Gray && pixels.channels == 3 {
             to_gray(pixels, gray);
@@ -106,9 +107,9 @@ impl<T: Sample> Preprocessor<T> {
         }
         let image = Image::new(&source.data, source.size, source.channels);
         let samples = plan.crop.size().area() * source.channels;
-        if recipe.kernel == Kernel::TensorFlow {
+        if recipe.kernel.is_fractional() {
             floats.resize(samples, 0.0);
-            resize_tensorflow(&image, plan.resized, plan.crop, floats);
+            resizer.write_floats(&image, recipe, &plan, floats);
             let normalised = |channel: usize, value| {
                 let scaled = recipe.scale.apply(value);
                 T::from_f32((scaled - recipe.mean[channel]) / recipe.std[channel])
@@ -117,17 +118,7 @@ impl<T: Sample> Preprocessor<T> {
             return Ok(());
         }
         resized.resize(samples, 0);
-        if recipe.kernel == Kernel::OpenCv {
-            opencv.resize(&image, plan.resized, plan.crop, resized);
-        } else {
-            let mut request = Request::new(filter(recipe.interpolation), plan.resized)
-                .with_crop(plan.crop)
-                .with_order(pass_order(recipe.kernel));
-            if let Some(region) = plan.region {
-                request = request.with_region(region);
-            }
-            resampler.resize(&image, &request, resized);
-        }
+        resizer.write_bytes(&image, recipe, &plan, resized);
         let looked_up = |channel: usize, byte| self.tables[channel][usize::from(byte)];
         self.place(resized, &plan, looked_up, tensor);
         Ok(())
@@ -213,29 +204,6 @@ fn cut(source: &Pixels, part: Rect, out: &mut Pixels) {
     for row in part.top..part.top + part.height {
         let start = row * stride + part.left * source.channels;
         out.data.extend_from_slice(&source.data[start..start + part.width * source.channels]);
-    }
-}
-
-fn filter(interpolation: Interpolation) -> Filter {
-    match interpolation {
-        Interpolation::Nearest => Filter::Nearest,
-        Interpolation::Box => Filter::Box,
-        Interpolation::Bilinear => Filter::Bilinear,
-        Interpolation::Hamming => Filter::Hamming,
-        Interpolation::Bicubic => Filter::Bicubic,
-        Interpolation::Lanczos => Filter::Lanczos,
-        Interpolation::Area => unreachable!("refused when the recipe was resolved"),
-    }
-}
-
-fn pass_order(kernel: Kernel) -> PassOrder {
-    match kernel {
-        Kernel::Pillow12 => PassOrder::Pillow12,
-        Kernel::Pillow12_2 => PassOrder::Pillow12_2,
-        Kernel::Pillow13 => PassOrder::Pillow13,
-        _ => {
-            unreachable!("refused when the recipe was resolved")
-        }
     }
 }
 

@@ -1,24 +1,34 @@
-//! Resizes 8-bit images bit for bit as Pillow's `Image.resize`, and computes only the wanted part.
+//! Resizes 8-bit images as the libraries do that models are trained with, and computes only the
+//! wanted part.
 //!
-//! Both passes use 22-bit fixed-point coefficients, and the image between them is again 8 bits
-//! wide, rounded and clipped; so the order of the passes can be seen in the result.
+//! `Resampler` does so bit for bit as Pillow's `Image.resize`. Both passes use 22-bit fixed-point
+//! coefficients, and the image between them is again 8 bits wide, rounded and clipped; so the order
+//! of the passes can be seen in the result.
 
+mod alpha;
 mod axis;
 mod filter;
 mod nearest;
 mod opencv;
+mod part;
 mod plane;
 mod portable;
+mod rows;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
 mod tensorflow;
+mod torch;
 
 pub use filter::Filter;
-pub use opencv::OpenCvLinear;
-pub use tensorflow::resize_tensorflow;
+pub use opencv::{OpenCv, OpenCvFilter};
+pub use part::Part;
+pub use tensorflow::{TensorFlow, TensorFlowFilter};
+pub use torch::{Torch, TorchFilter};
 
 use crate::geometry::{Rect, Size};
-use axis::{Axis, AxisCache, AxisKey};
+use axis::{Axis, AxisCache, AxisKey, Weights};
 use plane::{Plane, PlaneMut};
 
 /// Which pass comes first when both are needed; it differs between Pillow versions.
@@ -92,6 +102,12 @@ impl<'a> Image<'a> {
         self.size
     }
 
+    /// Samples of a pixel: 1, 3 or 4.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
     fn plane(&self) -> Plane<'a> {
         Plane::new(self.samples, self.size.width * self.channels)
     }
@@ -105,6 +121,7 @@ pub struct Request {
     crop: Rect,
     region: Option<Region>,
     order: PassOrder,
+    weights: Weights,
 }
 
 impl Request {
@@ -115,8 +132,8 @@ impl Request {
     #[must_use]
     pub fn new(filter: Filter, target: Size) -> Self {
         assert_sides(target);
-        let order = PassOrder::default();
-        Self { filter, target, crop: Rect::whole(target), region: None, order }
+        let (order, weights) = (PassOrder::default(), Weights::Pillow);
+        Self { filter, target, crop: Rect::whole(target), region: None, order, weights }
     }
 
     /// Asks for this part of the target only; its samples are those of the whole.
@@ -142,6 +159,10 @@ impl Request {
         Self { order, ..self }
     }
 
+    fn with_weights(self, weights: Weights) -> Self {
+        Self { weights, ..self }
+    }
+
     /// The size of the result: that of the crop, or the target.
     #[must_use]
     pub fn output_size(&self) -> Size {
@@ -156,6 +177,7 @@ pub struct Resampler {
     axes: AxisCache,
     middle: Vec<u8>,
     columns: Vec<usize>,
+    premultiplied: Vec<u8>,
 }
 
 impl Default for Resampler {
@@ -171,6 +193,13 @@ impl Resampler {
         Self::with_kernels(Kernels::detect())
     }
 
+    /// A resampler that uses only what every processor of this architecture has; the results are
+    /// the same.
+    #[must_use]
+    pub fn baseline() -> Self {
+        Self::with_kernels(Kernels::baseline())
+    }
+
     /// A resampler that uses no vector instructions of its own; the results are the same.
     #[must_use]
     pub fn portable() -> Self {
@@ -179,13 +208,14 @@ impl Resampler {
 
     fn with_kernels(kernels: Kernels) -> Self {
         let axes = AxisCache::default();
-        Self { kernels, axes, middle: Vec::new(), columns: Vec::new() }
+        let premultiplied = Vec::new();
+        Self { kernels, axes, middle: Vec::new(), columns: Vec::new(), premultiplied }
     }
 
     /// Writes the requested part of the resized image to `out`, H×W×C samples of the crop.
     ///
     /// Four channels are resized independently; Pillow does so for `RGBX` and `CMYK`, but
-    /// multiplies `RGBA` by its alpha first.
+    /// multiplies `RGBA` by its alpha first: see [`Resampler::resize_rgba`].
     ///
     /// # Panics
     /// If `out` has not the length of the output, or if the region is empty or not inside the
@@ -200,6 +230,25 @@ impl Resampler {
             (_, 3) => self.convolve::<3>(&job, out),
             _ => self.convolve::<4>(&job, out),
         }
+    }
+
+    /// Like [`Resampler::resize`] for colour with alpha as the fourth channel, as Pillow resizes
+    /// `RGBA`: colours count as much as they are opaque.
+    ///
+    /// # Panics
+    /// As [`Resampler::resize`], and if the source has not four channels.
+    pub fn resize_rgba(&mut self, source: &Image<'_>, request: &Request, out: &mut [u8]) {
+        assert_eq!(source.channels, 4, "channels of an image with alpha");
+        let job = Job::new(source, request);
+        let same = !job.resizes_rows() && !job.resizes_columns();
+        if request.filter == Filter::Nearest || same {
+            return self.resize(source, request, out);
+        }
+        let mut premultiplied = std::mem::take(&mut self.premultiplied);
+        alpha::premultiply(source.samples, &mut premultiplied);
+        self.resize(&Image { samples: &premultiplied, ..*source }, request, out);
+        alpha::unpremultiply(out);
+        self.premultiplied = premultiplied;
     }
 
     fn convolve<const C: usize>(&mut self, job: &Job<'_>, out: &mut [u8]) {
@@ -308,6 +357,7 @@ impl<'a> Job<'a> {
             region: self.row_edges(),
             output: self.request.target.width,
             wanted: crop.left..crop.left + crop.width,
+            weights: self.request.weights,
             // One vector load covers 16 gray samples, or 4 pixels of more channels.
             tap_multiple: if self.source.channels == 1 { 16 } else { 4 },
         }
@@ -321,6 +371,7 @@ impl<'a> Job<'a> {
             region: self.column_edges(),
             output: self.request.target.height,
             wanted: crop.top..crop.top + crop.height,
+            weights: self.request.weights,
             tap_multiple: 2,
         }
     }
@@ -338,14 +389,22 @@ fn changes(input: usize, [begin, end]: [f32; 2], output: usize) -> bool {
 enum Kernels {
     Portable,
     #[cfg(target_arch = "x86_64")]
-    Avx2(simd::Avx2),
+    Vectors(simd::Vectors),
 }
 
 impl Kernels {
     fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = simd::Avx2::detect() {
-            return Self::Avx2(avx2);
+        if let Some(vectors) = simd::Vectors::avx2() {
+            return Self::Vectors(vectors);
+        }
+        Self::baseline()
+    }
+
+    fn baseline() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(vectors) = simd::Vectors::sse2() {
+            return Self::Vectors(vectors);
         }
         Self::Portable
     }
@@ -359,7 +418,7 @@ impl Kernels {
         match self {
             Self::Portable => portable::horizontal::<C>(axis, source, target),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(avx2) => avx2.horizontal::<C>(axis, source, target),
+            Self::Vectors(vectors) => vectors.horizontal::<C>(axis, source, target),
         }
     }
 
@@ -367,7 +426,7 @@ impl Kernels {
         match self {
             Self::Portable => portable::vertical(axis, source, target),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(avx2) => avx2.vertical(axis, source, target),
+            Self::Vectors(vectors) => vectors.vertical(axis, source, target),
         }
     }
 }

@@ -11,17 +11,17 @@ use std::{
 };
 
 use half::f16;
-use ort::value::PrimitiveTensorElementType;
 
 use crate::{
     classifier::Classifier,
     config::{Config, Target},
     decode::{Budget, Decoder, Policy},
+    engine::Feed,
     error::RunError,
     interrupt::Stop,
     output::{Output, Table},
     pipeline::Pipeline,
-    preprocess::{Preprocessor, Sample},
+    preprocess::Preprocessor,
     progress::{Progress, Show},
     recipe::{Element, Recipe},
     timing::{self, Stage, Timing},
@@ -69,10 +69,7 @@ impl Run {
         }
     }
 
-    fn execute_as<T>(mut self, stop: &Stop) -> Result<Summary, RunError>
-    where
-        T: Sample + PrimitiveTensorElementType + std::fmt::Debug,
-    {
+    fn execute_as<T: Feed>(mut self, stop: &Stop) -> Result<Summary, RunError> {
         let engines = self.classifier.engines::<T>()?;
         let table = self.table();
         let output = Output::create(&self.config.target, table.clone())?;

@@ -47,12 +47,14 @@ fn resize(
     out
 }
 
-/// Resizes with both sets of kernels, which must agree.
-fn both(samples: &[u8], size: Size, channels: usize, request: &Request) -> Vec<u8> {
+/// Resizes with all sets of kernels, which must agree.
+fn all(samples: &[u8], size: Size, channels: usize, request: &Request) -> Vec<u8> {
     let image = Image::new(samples, size, channels);
     let fast = resize(&mut Resampler::new(), &image, channels, request);
     let portable = resize(&mut Resampler::portable(), &image, channels, request);
     assert_eq!(fast, portable, "{request:?} of {size:?} by {channels}");
+    let baseline = resize(&mut Resampler::baseline(), &image, channels, request);
+    assert_eq!(baseline, portable, "baseline, {request:?} of {size:?} by {channels}");
     fast
 }
 
@@ -80,9 +82,9 @@ fn rows_shrink_and_grow_as_in_pillow() {
     for ((name, filter), (shrunk, grown)) in FILTERS.into_iter().zip(expected) {
         for expected in [shrunk, grown] {
             let across = Request::new(filter, size(1, expected.len()));
-            assert_eq!(both(&ramp, size(1, 8), 1, &across), expected, "{name}, a row");
+            assert_eq!(all(&ramp, size(1, 8), 1, &across), expected, "{name}, a row");
             let down = Request::new(filter, size(expected.len(), 1));
-            assert_eq!(both(&ramp, size(8, 1), 1, &down), expected, "{name}, a column");
+            assert_eq!(all(&ramp, size(8, 1), 1, &down), expected, "{name}, a column");
         }
     }
 }
@@ -98,12 +100,12 @@ fn overshoot_is_clipped_as_in_pillow() {
     for (filter, seven, four) in expected {
         for expected in [seven, four] {
             let request = Request::new(filter, size(1, expected.len()));
-            assert_eq!(both(&steps, size(1, 10), 1, &request), expected, "{filter:?}");
+            assert_eq!(all(&steps, size(1, 10), 1, &request), expected, "{filter:?}");
         }
     }
     let grown = [0, 146, 239, 22, 87, 255, 255, 128, 0, 0, 168, 233, 16, 109, 255];
     let request = Request::new(Filter::Lanczos, size(1, 15));
-    assert_eq!(both(&steps, size(1, 10), 1, &request), grown);
+    assert_eq!(all(&steps, size(1, 10), 1, &request), grown);
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn colour_channels_stay_apart() {
     ];
     for (filter, expected) in [(Filter::Bilinear, bilinear), (Filter::Bicubic, bicubic)] {
         let request = Request::new(filter, size(3, 4));
-        assert_eq!(both(&samples, size(5, 7), 3, &request), expected.as_flattened(), "{filter:?}");
+        assert_eq!(all(&samples, size(5, 7), 3, &request), expected.as_flattened(), "{filter:?}");
     }
 }
 
@@ -140,7 +142,7 @@ fn the_pass_order_shows_in_the_result() {
         let expected = [before, before, since];
         for ((name, order), expected) in ORDERS.into_iter().zip(expected) {
             let request = request.with_order(order);
-            let actual = both(&samples, size(12, 3), 1, &request);
+            let actual = all(&samples, size(12, 3), 1, &request);
             assert_eq!(actual, expected, "{name} {filter:?} hard={hard}");
         }
     }
@@ -152,7 +154,7 @@ fn a_region_is_resized_with_the_samples_around_it_left_out() {
     let region = Region { top: 0.0, left: 2.0, bottom: 5.0, right: 7.0 };
     let request = Request::new(Filter::Bilinear, size(4, 4)).with_region(region);
     let expected = [143, 196, 119, 112, 195, 148, 151, 155, 133, 156, 177, 138, 120, 171, 148, 104];
-    assert_eq!(both(&samples, size(5, 9), 1, &request), expected);
+    assert_eq!(all(&samples, size(5, 9), 1, &request), expected);
 }
 
 /// The request that a case of the golden file describes.
@@ -186,7 +188,7 @@ fn results_equal_those_of_three_pillow_versions() {
         for (name, order) in ORDERS {
             let expected = &case["results"][name];
             let request = golden_request(case).with_order(order);
-            let actual = both(&samples, source, channels, &request);
+            let actual = all(&samples, source, channels, &request);
             if let Some(values) = expected["samples"].as_array() {
                 assert_eq!(
                     &actual.iter().map(|&v| v.into()).collect::<Vec<Value>>(),

@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "not shipped")]
 
 use linnaeus::geometry::{Rect, Size};
-use linnaeus::resample::{Image, OpenCvLinear, resize_tensorflow};
+use linnaeus::resample::{Image, OpenCv, OpenCvFilter, Part, TensorFlow, TensorFlowFilter};
 use serde_json::{Value, from_value};
 
 const RAMP: [u8; 8] = [0, 10, 20, 30, 40, 50, 60, 70];
@@ -34,13 +34,15 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 fn opencv(image: &Image<'_>, channels: usize, target: Size, crop: Rect) -> Vec<u8> {
     let mut out = vec![0xa5; crop.size().area() * channels];
-    OpenCvLinear::default().resize(image, target, crop, &mut out);
+    let part = Part::new(target, crop);
+    OpenCv::default().resize(image, OpenCvFilter::Linear, &part, &mut out);
     out
 }
 
 fn tensorflow(image: &Image<'_>, channels: usize, target: Size, crop: Rect) -> Vec<f32> {
     let mut out = vec![-1.0; crop.size().area() * channels];
-    resize_tensorflow(image, target, crop, &mut out);
+    let part = Part::new(target, crop);
+    TensorFlow::default().resize(image, TensorFlowFilter::Bilinear, &part, &mut out);
     out
 }
 

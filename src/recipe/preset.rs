@@ -61,16 +61,22 @@ pub fn find(name: &str) -> Option<Preset> {
 /// A message with the nearest names when there is no such preset.
 pub fn expanded(spec: &RecipeSpec) -> Result<RecipeSpec, String> {
     let Some(name) = &spec.preset else { return Ok(spec.clone()) };
-    match find(name) {
-        Some(preset) => {
-            Ok(preset.recipe.overridden_by(RecipeSpec { preset: None, ..spec.clone() }))
-        }
-        None => Err(format!(
+    Ok(named(name)?.recipe.overridden_by(RecipeSpec { preset: None, ..spec.clone() }))
+}
+
+/// The preset of this name, as [`find`].
+///
+/// # Errors
+///
+/// A message with the nearest names when there is none.
+pub fn named(name: &str) -> Result<Preset, String> {
+    find(name).ok_or_else(|| {
+        format!(
             "`preset = \"{name}\"` is not known; the nearest are: {}\nhint: `linnaeus presets` \
              lists them all",
             nearest(name).join(", ")
-        )),
-    }
+        )
+    })
 }
 
 /// The three names that are most like `name`.

@@ -134,7 +134,7 @@ impl Kernel {
             Self::OpenCv | Self::TensorFlow => &[Nearest, Bilinear, Bicubic, Area],
             Self::TensorFlow1 => &[Bilinear],
             Self::Torch | Self::TorchFloat | Self::TorchFloatRounded => {
-                &[Nearest, Bilinear, Bicubic]
+                &[Nearest, Bilinear, Bicubic, Lanczos]
             }
         }
     }

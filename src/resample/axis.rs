@@ -20,6 +20,15 @@ pub(super) const PRECISION_BITS: u32 = 22;
 /// A coefficient is `high * 2^SPLIT_BITS + low`, and both parts fit an i16.
 pub(super) const SPLIT_BITS: u32 = 15;
 
+/// How weights become integers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Weights {
+    /// In units of 2^-22.
+    Pillow,
+    /// As an i16 with as many fraction bits as the greatest weight of the whole axis allows.
+    Torch,
+}
+
 /// Everything the coefficients of one axis depend on.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct AxisKey {
@@ -32,6 +41,7 @@ pub(super) struct AxisKey {
     pub(super) output: usize,
     /// The output samples that are wanted.
     pub(super) wanted: Range<usize>,
+    pub(super) weights: Weights,
     /// The number of taps is rounded up to a multiple of this with zero coefficients.
     pub(super) tap_multiple: usize,
 }
@@ -76,35 +86,46 @@ impl Axis {
     }
 
     fn rebuild(&mut self, key: &AxisKey) {
-        let [begin, end] = key.region;
-        // Pillow subtracts the edges as f32 and only then goes on in f64.
-        let scale = f64::from(end - begin) / key.output as f64;
-        let filter_scale = scale.max(1.0);
-        let support = key.filter.support() * filter_scale;
-        let most_taps = (support.ceil() as usize * 2 + 1).min(key.input);
+        let grid = Grid::new(key);
+        let most_taps = (grid.support.ceil() as usize * 2 + 1).min(key.input);
         self.stride = most_taps.next_multiple_of(key.tap_multiple);
         self.windows.clear();
         self.coefficients.clear();
         self.coefficients.resize(key.wanted.len() * self.stride, 0);
+        let bits = match key.weights {
+            Weights::Pillow => PRECISION_BITS,
+            Weights::Torch => self.torch_bits(key, &grid),
+        };
         for (row, index) in key.wanted.clone().enumerate() {
-            let center = f64::from(begin) + (index as f64 + 0.5) * scale;
-            let start = (center - support + 0.5).max(0.0) as usize;
-            let stop = ((center + support + 0.5) as usize).min(key.input);
-            self.windows.push(Window { start, taps: stop.saturating_sub(start) });
-            self.weigh(key.filter, start..stop, center, 1.0 / filter_scale);
+            let window = grid.window(index);
+            self.windows.push(Window { start: window.start, taps: window.len() });
+            self.weigh(key.filter, window, &grid, index);
             let coefficients = &mut self.coefficients[row * self.stride..];
             for (coefficient, &weight) in coefficients.iter_mut().zip(&self.weights) {
-                *coefficient = fixed_point(weight);
+                // A sum shifted by fewer bits is the same as this one shifted by all.
+                *coefficient = fixed_point(weight, bits) << (PRECISION_BITS - bits);
             }
         }
         self.measure(key.tap_multiple);
         self.split();
     }
 
+    /// Fraction bits with which all weights of the axis fit an i16, as torch finds them.
+    fn torch_bits(&mut self, key: &AxisKey, grid: &Grid) -> u32 {
+        let mut greatest = 0.0_f64;
+        for index in 0..key.output {
+            self.weigh(key.filter, grid.window(index), grid, index);
+            greatest = self.weights.iter().fold(greatest, |most, &weight| most.max(weight));
+        }
+        let fits = |bits: &u32| fixed_point(greatest, bits + 1) < 1 << 15;
+        (0..PRECISION_BITS).take_while(fits).count() as u32
+    }
+
     /// Leaves the normalised weights of the input samples `window` in `self.weights`.
-    fn weigh(&mut self, filter: Filter, window: Range<usize>, center: f64, step: f64) {
+    fn weigh(&mut self, filter: Filter, window: Range<usize>, grid: &Grid, index: usize) {
+        let center = grid.center(index);
         self.weights.clear();
-        let distances = window.map(|sample| (sample as f64 - center + 0.5) * step);
+        let distances = window.map(|sample| (sample as f64 - center + 0.5) * grid.step);
         self.weights.extend(distances.map(|distance| filter.weight(distance)));
         // Not `sum()`: the order of additions is part of the definition, and it starts at +0.
         let total = self.weights.iter().fold(0.0, |total, weight| total + weight);
@@ -136,9 +157,44 @@ impl Axis {
     }
 }
 
+/// Where the windows of an axis are.
+#[derive(Debug)]
+struct Grid {
+    begin: f64,
+    scale: f64,
+    support: f64,
+    /// Distance of two input samples in units of the filter.
+    step: f64,
+    input: usize,
+}
+
+impl Grid {
+    fn new(key: &AxisKey) -> Self {
+        let [begin, end] = key.region;
+        // Pillow subtracts the edges as f32 and only then goes on in f64.
+        let scale = f64::from(end - begin) / key.output as f64;
+        let widening = scale.max(1.0);
+        let support = key.filter.support() * widening;
+        let begin = f64::from(begin);
+        Self { begin, scale, support, step: 1.0 / widening, input: key.input }
+    }
+
+    fn center(&self, index: usize) -> f64 {
+        self.begin + (index as f64 + 0.5) * self.scale
+    }
+
+    /// The input samples of one output sample.
+    fn window(&self, index: usize) -> Range<usize> {
+        let center = self.center(index);
+        let start = (center - self.support + 0.5).max(0.0) as usize;
+        let stop = ((center + self.support + 0.5) as usize).min(self.input);
+        start..stop.max(start)
+    }
+}
+
 /// Rounds half away from zero.
-fn fixed_point(weight: f64) -> i32 {
-    (weight * f64::from(1 << PRECISION_BITS) + 0.5_f64.copysign(weight)) as i32
+fn fixed_point(weight: f64, bits: u32) -> i32 {
+    (weight * f64::from(1 << bits) + 0.5_f64.copysign(weight)) as i32
 }
 
 /// Puts two numbers that fit an i16 into one i32, the first in the low half.
@@ -200,6 +256,7 @@ mod tests {
             region: [0.0, 100.0],
             output,
             wanted: 0..output,
+            weights: Weights::Pillow,
             tap_multiple: 4,
         }
     }

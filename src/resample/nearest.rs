@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use super::Job;
+use super::{Image, Job};
 
 /// Writes the crop to `out`; `columns` is scratch.
 pub(super) fn resize(job: &Job<'_>, columns: &mut Vec<usize>, out: &mut [u8]) {
@@ -19,8 +19,18 @@ pub(super) fn resize(job: &Job<'_>, columns: &mut Vec<usize>, out: &mut [u8]) {
     columns.extend(positions(source.size.width, job.row_edges(), target.width, wanted));
     let wanted = crop.top..crop.top + crop.height;
     let rows = positions(source.size.height, job.column_edges(), target.height, wanted);
+    copy(source, rows, columns, out);
+}
+
+/// Writes the pixels at these input rows and columns to `out`.
+pub(super) fn copy(
+    source: &Image<'_>,
+    rows: impl Iterator<Item = usize>,
+    columns: &[usize],
+    out: &mut [u8],
+) {
     let plane = source.plane();
-    for (row, output) in rows.zip(out.chunks_exact_mut(crop.width * source.channels)) {
+    for (row, output) in rows.zip(out.chunks_exact_mut(columns.len() * source.channels)) {
         match source.channels {
             1 => pick::<1>(plane.row(row), columns, output),
             3 => pick::<3>(plane.row(row), columns, output),

@@ -1,4 +1,5 @@
-//! The two passes with AVX2, sample for sample equal to the portable ones.
+//! The two passes with AVX2, and the way to those with SSE2; sample for sample equal to the
+//! portable ones.
 //!
 //! A coefficient is split in two i16 parts, so that `pmaddwd` multiplies and adds two taps at
 //! once. Both part sums and their combination are taken modulo 2^32; the true total fits an i32,
@@ -17,6 +18,7 @@ use std::arch::x86_64::{
 
 use super::axis::{Axis, PRECISION_BITS, SPLIT_BITS, Window};
 use super::plane::{Plane, PlaneMut};
+use super::sse2;
 
 /// Rows that share one reading of the coefficients.
 const ROWS: usize = 4;
@@ -30,16 +32,30 @@ const LOAD: usize = 16;
 const SHIFT: i32 = SPLIT_BITS.cast_signed();
 const PRECISION: i32 = PRECISION_BITS.cast_signed();
 
-/// The AVX2 kernels; that a value exists is the proof that the processor has AVX2.
+/// Which vector instructions are used.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Level {
+    Sse2,
+    Avx2,
+}
+
+/// The vector kernels; that a value exists is the proof that the processor has its instructions.
 #[derive(Debug)]
-pub(super) struct Avx2 {
+pub(super) struct Vectors {
+    level: Level,
     /// Copies of the rows that end too close to the end of a plane for whole vectors.
     tail: Vec<u8>,
 }
 
-impl Avx2 {
-    pub(super) fn detect() -> Option<Self> {
-        std::arch::is_x86_feature_detected!("avx2").then(|| Self { tail: Vec::new() })
+impl Vectors {
+    pub(super) fn avx2() -> Option<Self> {
+        let found = std::arch::is_x86_feature_detected!("avx2");
+        found.then(|| Self { level: Level::Avx2, tail: Vec::new() })
+    }
+
+    pub(super) fn sse2() -> Option<Self> {
+        let found = std::arch::is_x86_feature_detected!("sse2");
+        found.then(|| Self { level: Level::Sse2, tail: Vec::new() })
     }
 
     /// See [`super::portable::horizontal`].
@@ -62,21 +78,30 @@ impl Avx2 {
             self.tail.resize(start + reach, 0);
         }
         let (mut upper, mut lower) = target.split_at(direct);
-        // SAFETY: a value of this type exists only where AVX2 was detected.
-        unsafe {
-            horizontal::<C>(axis, source, &mut upper);
-            horizontal::<C>(axis, Plane::new(&self.tail, reach), &mut lower);
+        let tail = Plane::new(&self.tail, reach);
+        for (source, target) in [(source, &mut upper), (tail, &mut lower)] {
+            // SAFETY: a value of this type exists only where its level was detected.
+            unsafe {
+                match self.level {
+                    Level::Sse2 => sse2::horizontal::<C>(axis, source, target),
+                    Level::Avx2 => horizontal::<C>(axis, source, target),
+                }
+            }
         }
     }
 
-    #[expect(clippy::unused_self, reason = "the value is the proof that the call is sound")]
     /// See [`super::portable::vertical`].
     pub(super) fn vertical(&self, axis: &Axis, source: Plane<'_>, target: &mut PlaneMut<'_>) {
-        if target.row_bytes() < BLOCK {
-            return super::portable::vertical(axis, source, target);
+        let row_bytes = target.row_bytes();
+        // SAFETY: a value of this type exists only where its level was detected.
+        unsafe {
+            match self.level {
+                Level::Avx2 if row_bytes >= BLOCK => vertical(axis, source, target),
+                // Every processor with AVX2 has SSE2.
+                _ if row_bytes >= sse2::BLOCK => sse2::vertical(axis, source, target),
+                _ => super::portable::vertical(axis, source, target),
+            }
         }
-        // SAFETY: a value of this type exists only where AVX2 was detected.
-        unsafe { vertical(axis, source, target) }
     }
 }
 
@@ -304,7 +329,7 @@ fn chunk<const N: usize, T>(values: &[T], at: usize) -> &[T; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::axis::{AxisCache, AxisKey};
+    use super::super::axis::{AxisCache, AxisKey, Weights};
     use super::super::{Filter, portable};
     use super::*;
 
@@ -317,7 +342,8 @@ mod tests {
         let region = [0.0, f32::from(u16::try_from(input).unwrap())];
         // Leaving out the first sample moves the span off the origin.
         let wanted = usize::from(output > 1)..output;
-        AxisKey { filter, input, region, output, wanted, tap_multiple }
+        let weights = Weights::Pillow;
+        AxisKey { filter, input, region, output, wanted, weights, tap_multiple }
     }
 
     /// Extremes and noise by turns, without slack behind the last sample.
@@ -329,7 +355,7 @@ mod tests {
         (0..length).map(value).collect()
     }
 
-    fn compare_horizontal<const C: usize>(avx2: &mut Avx2, key: &AxisKey, rows: usize) {
+    fn compare_horizontal<const C: usize>(vectors: &mut Vectors, key: &AxisKey, rows: usize) {
         let mut cache = AxisCache::default();
         let axis = cache.get(key);
         let samples = samples(rows * key.input * C);
@@ -339,21 +365,29 @@ mod tests {
         portable::horizontal::<C>(axis, source, &mut PlaneMut::new(&mut expected, row_bytes));
         let mut actual = vec![2; rows * row_bytes];
         let mut target = PlaneMut::new(&mut actual, row_bytes);
-        avx2.horizontal::<C>(axis, source, &mut target);
+        vectors.horizontal::<C>(axis, source, &mut target);
         assert_eq!(actual, expected, "{rows} rows of {C} channels, {key:?}");
+    }
+
+    fn all() -> Vec<Vectors> {
+        let all: Vec<_> = [Vectors::sse2(), Vectors::avx2()].into_iter().flatten().collect();
+        if all.len() < 2 {
+            eprintln!("skipped: no AVX2 here");
+        }
+        all
     }
 
     #[test]
     fn horizontal_pass_equals_the_portable_one() {
-        let Some(mut avx2) = Avx2::detect() else {
-            return eprintln!("skipped: no AVX2 here");
-        };
-        for filter in FILTERS {
-            for lengths in LENGTHS {
+        for mut vectors in all() {
+            for lengths in
+                FILTERS.map(|filter| LENGTHS.map(|lengths| (filter, lengths))).as_flattened()
+            {
+                let &(filter, lengths) = lengths;
                 for rows in [1, 3, 4, 9] {
-                    compare_horizontal::<1>(&mut avx2, &key(filter, lengths, 16), rows);
-                    compare_horizontal::<3>(&mut avx2, &key(filter, lengths, 4), rows);
-                    compare_horizontal::<4>(&mut avx2, &key(filter, lengths, 4), rows);
+                    compare_horizontal::<1>(&mut vectors, &key(filter, lengths, 16), rows);
+                    compare_horizontal::<3>(&mut vectors, &key(filter, lengths, 4), rows);
+                    compare_horizontal::<4>(&mut vectors, &key(filter, lengths, 4), rows);
                 }
             }
         }
@@ -361,12 +395,11 @@ mod tests {
 
     #[test]
     fn vertical_pass_equals_the_portable_one() {
-        let Some(avx2) = Avx2::detect() else {
-            return eprintln!("skipped: no AVX2 here");
-        };
         let keys = FILTERS.map(|filter| LENGTHS.map(|lengths| key(filter, lengths, 2)));
-        for (key, row_bytes) in
-            keys.as_flattened().iter().flat_map(|key| [1, 31, 32, 33, 64, 95].map(|w| (key, w)))
+        for (key, row_bytes) in keys
+            .as_flattened()
+            .iter()
+            .flat_map(|key| [1, 15, 16, 17, 31, 32, 33, 64, 95].map(|w| (key, w)))
         {
             let mut cache = AxisCache::default();
             let axis = cache.get(key);
@@ -374,9 +407,11 @@ mod tests {
             let source = Plane::new(&samples, row_bytes).skip(axis.span.start, 0);
             let mut expected = vec![1; key.wanted.len() * row_bytes];
             portable::vertical(axis, source, &mut PlaneMut::new(&mut expected, row_bytes));
-            let mut actual = vec![2; expected.len()];
-            avx2.vertical(axis, source, &mut PlaneMut::new(&mut actual, row_bytes));
-            assert_eq!(actual, expected, "{row_bytes} bytes, {key:?}");
+            for vectors in all() {
+                let mut actual = vec![2; expected.len()];
+                vectors.vertical(axis, source, &mut PlaneMut::new(&mut actual, row_bytes));
+                assert_eq!(actual, expected, "{row_bytes} bytes, {key:?}");
+            }
         }
     }
 }

@@ -20,6 +20,10 @@ HERE = Path(__file__).resolve().parent
 HEIGHT, WIDTH, CLASSES = 6, 8, 5
 NAN_ABOVE = 0.5
 
+# ImageNet mean and standard deviation, and Caffe's mean colour in the order blue, green, red.
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+CAFFE_MEAN = [103.939, 116.779, 123.68]
+
 
 class Graph:
     """Collects nodes and weights; every method returns the name of the value that it adds."""
@@ -40,6 +44,12 @@ class Graph:
         self.weights.append(numpy_helper.from_array(values, name))
         return name
 
+    def scalar(self, number, dtype=None):
+        """A constant without dimensions."""
+        name = f"constant_{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.array(number, dtype or self.dtype), name))
+        return name
+
     def noise(self, *shape, scale):
         return self.constant(self.random.standard_normal(shape) * scale)
 
@@ -58,6 +68,11 @@ class Graph:
         x = self.convolution(source, channels, 4, 3, strides=[2, 2], pads=[0, 0, 1, 1])
         return self.node("Flatten", self.node("Relu", x), axis=1)
 
+    def classify_colour(self, source, output=None):
+        """N×3×6×8 → N×5 scores of the mean of each channel: few weights."""
+        x = self.node("GlobalAveragePool", self.convolution(source, 3, 2, 1))
+        return self.dense(self.node("Flatten", x, axis=1), 2, CLASSES, output)
+
     def classify(self, source, channels=3, output=None):
         """N×C×6×8 → N×5 scores."""
         return self.dense(self.features(source, channels), 48, CLASSES, output)
@@ -71,14 +86,17 @@ def image(batch="N", channels=3, kind=TensorProto.FLOAT):
     return value("image", (batch, channels, HEIGHT, WIDTH), kind)
 
 
-def save(name, graph, inputs, outputs):
+def save(name, graph, inputs, outputs, domains=(), metadata=(), ir_version=9):
     model = helper.make_model(
         helper.make_graph(graph.nodes, name, inputs, outputs, graph.weights),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=9,
+        opset_imports=[helper.make_opsetid("", 17)] + [helper.make_opsetid(d, 1) for d in domains],
+        ir_version=ir_version,
         producer_name="linnaeus tests/models/make_models.py",
     )
-    onnx.checker.check_model(model, full_check=True)
+    for key, text in metadata:
+        model.metadata_props.add(key=key, value=text)
+    # The checker knows no operators of other domains.
+    onnx.checker.check_model(model, full_check=not domains)
     (HERE / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -176,6 +194,142 @@ def refused():
     save("detector", g, [image()], [value("boxes", ("N", 20, 6))])
 
 
+def save_colour(name, graph, source, layout="nchw", inputs=(), **more):
+    """Saves a model of N×3×6×8 or N×6×8×3 images that ends in scores of the colour `source`."""
+    graph.classify_colour(source, output="logits")
+    nhwc = value("image", ("N", HEIGHT, WIDTH, 3))
+    pixels = nhwc if layout == "nhwc" else image()
+    save(name, graph, [pixels, *inputs], [value("logits", ("N", CLASSES))], **more)
+
+
+def normalised_inside():
+    """Models that scale their images themselves, as exporters write it."""
+    g = Graph(seed=16)
+    x = g.node("Sub", "image", g.constant(127.5))
+    save_colour("inside_scalar", g, g.node("Div", x, g.constant(127.5)))
+
+    g = Graph(seed=17)
+    mean, std = np.reshape(MEAN, (1, 3, 1, 1)), np.reshape(STD, (3, 1, 1))
+    x = g.node("Mul", "image", g.constant(1 / 255))
+    std = g.node("Identity", g.constant(std))
+    x = g.node("Div", g.node("Sub", x, g.constant(mean)), std)
+    save_colour("inside_imagenet", g, x)
+
+    g = Graph(seed=18)
+    x = g.node("Div", g.node("Sub", "image", g.constant(MEAN)), g.constant(STD))
+    save_colour("inside_unit_nhwc", g, g.node("Transpose", x, perm=[0, 3, 1, 2]), "nhwc")
+
+    g = Graph(seed=19)
+    channels = []
+    for channel in range(3):
+        x = g.node("Gather", "image", g.scalar(channel, np.int64), axis=1)
+        x = g.node("Unsqueeze", x, g.constant([1], np.int64))
+        x = g.node("Mul", x, g.scalar(STD[channel] / 0.5))
+        channels.append(g.node("Add", x, g.scalar((MEAN[channel] - 0.5) / 0.5)))
+    save_colour("inside_transform_input", g, g.node("Concat", *channels, axis=1))
+
+    g = Graph(seed=20)
+    x = g.node("Gather", "image", g.constant([2, 1, 0], np.int64), axis=1)
+    save_colour("inside_reversed", g, x)
+
+    g = Graph(seed=21)
+    whole = [np.iinfo(np.int64).max] * 3
+    slices = [[0, 0, 0, -1], [*whole, -whole[0]], [0, 1, 2, 3], [1, 1, 1, -1]]
+    x = g.node("Slice", "image", *[g.constant(part, np.int64) for part in slices])
+    x = g.node("Sub", x, g.constant(CAFFE_MEAN))
+    save_colour("inside_caffe_nhwc", g, g.node("Transpose", x, perm=[0, 3, 1, 2]), "nhwc")
+
+    g = Graph(seed=22)
+    parts = [f"part_{channel}" for channel in range(3)]
+    g.nodes.append(helper.make_node("Split", ["image"], parts, axis=1))
+    x = g.node("Concat", *parts[::-1], axis=1)
+    statistics = [g.constant(x) for x in ([1, 2, 3], [0.5, 0, -0.5], [9, 8, 7], [4, 9, 16])]
+    save_colour("inside_other", g, g.node("BatchNormalization", x, *statistics))
+
+    g = Graph(seed=23)
+    x = g.node("DequantizeLinear", "image", g.scalar(1 / 128), g.scalar(128, np.uint8))
+    g.classify_colour(g.node("Transpose", x, perm=[0, 3, 1, 2]), output="logits")
+    pixels = value("image", (1, HEIGHT, WIDTH, 3), TensorProto.UINT8)
+    save("inside_dequantised", g, [pixels], [value("logits", (1, CLASSES))])
+
+    g = Graph(seed=24)
+    scale, zero = g.scalar(0.02), g.scalar(120, np.uint8)
+    x = g.node("DequantizeLinear", g.node("QuantizeLinear", "image", scale, zero), scale, zero)
+    save_colour("inside_qdq", g, x)
+
+
+def tails():
+    """Nodes between the probabilities and the output."""
+    g = Graph(seed=25)
+    x = g.node("Softmax", g.classify_colour("image"), axis=1)
+    x = g.node("Reshape", g.node("Clip", x), g.constant([-1, CLASSES, 1, 1], np.int64))
+    g.node("Squeeze", x, g.constant([2, 3], np.int64), output="probabilities")
+    save("softmax_moved", g, [image()], [value("probabilities", ("N", CLASSES))])
+
+    g = Graph(seed=26)
+    g.node("LogSoftmax", g.classify_colour("image"), output="log_probabilities", axis=1)
+    save("log_softmax", g, [image()], [value("log_probabilities", ("N", CLASSES))])
+
+    g = Graph(seed=27)
+    x = g.node("Exp", g.classify_colour("image"))
+    total = g.node("ReduceSum", x, g.constant([1], np.int64), keepdims=1)
+    g.node("Div", x, total, output="probabilities")
+    save("softmax_in_parts", g, [image()], [value("probabilities", ("N", CLASSES))])
+
+    g = Graph(seed=28)
+    g.node("ArgMax", g.classify_colour("image"), output="class", axis=1, keepdims=0)
+    save("chosen", g, [image()], [value("class", ("N",), TensorProto.INT64)])
+
+
+def said_beside_the_graph():
+    """Models with metadata, as exporters write it."""
+    names = "{0: 'tench', 1: \"bird's nest\", 2: 'a', 3: 'b', 4: 'c'}"
+    ultralytics = {"task": "classify", "stride": "1", "imgsz": f"[{HEIGHT}, {WIDTH}]",
+                   "names": names, "version": "8.3.0"}
+    save_colour("ultralytics", Graph(seed=29), "image", metadata=ultralytics.items())
+
+    g = Graph(seed=30)
+    g.classify_colour("image", output="logits")
+    pixels = image()
+    pixels.type.denotation = "IMAGE"
+    for dim, text in zip(pixels.type.tensor_type.shape.dim, ["BATCH", "CHANNEL", "", ""]):
+        dim.denotation = f"DATA_{text}" if text else "DATA_FEATURE"
+    said = [("Image.BitmapPixelFormat", "Bgr8"),
+            ("Image.NominalPixelRange", "NominalRange_0_255")]
+    save("windows_ml", g, [pixels], [value("logits", ("N", CLASSES))], metadata=said)
+
+
+def suspicious():
+    """Models that are slow, or that ask for caution; the last three cannot be loaded."""
+    g = Graph(seed=31)
+    g.classify_colour("image", output="logits")
+    weights = [value(w.name, w.dims, w.data_type) for w in g.weights]
+    scores = [value("logits", (1, CLASSES))]
+    save("initialiser_inputs", g, [image(1), *weights], scores, ir_version=3)
+
+    g = Graph(seed=32)
+    g.classify_colour("image", output="logits")
+    for weight, location in zip(g.weights, ["../outside.data", "/outside.data", "missing.data"]):
+        weight.ClearField("raw_data")
+        weight.data_location = TensorProto.EXTERNAL
+        weight.external_data.add(key="location", value=location)
+    scores = [value("logits", ("N", CLASSES))]
+    graph = helper.make_graph(g.nodes, "external_outside", [image()], scores, g.weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (HERE / "external_outside.onnx").write_bytes(model.SerializeToString(deterministic=True))
+
+    g = Graph(seed=33)
+    g.node("Blur", "image", output="blurred", domain="org.example")
+    save_colour("custom_operator", g, "blurred", domains=["org.example"])
+
+    g = Graph(seed=34)
+    x = g.node("DecodeImage", "file", domain="ai.onnx.contrib", pixel_format="BGR")
+    x = g.node("Cast", g.node("Transpose", x, perm=[2, 0, 1]), to=TensorProto.FLOAT)
+    g.classify_colour(g.node("Unsqueeze", x, g.constant([0], np.int64)), output="logits")
+    file = value("file", ("bytes",), TensorProto.UINT8)
+    save("decodes_images", g, [file], [value("logits", (1, CLASSES))], ["ai.onnx.contrib"])
+
+
 def missing_data():
     """A model whose weights are in `external.onnx.data`, which does not exist on purpose."""
     g = Graph(seed=15)
@@ -211,6 +365,10 @@ def main():
     other_outputs()
     not_a_number()
     refused()
+    normalised_inside()
+    tails()
+    said_beside_the_graph()
+    suspicious()
     missing_data()
     not_models()
 

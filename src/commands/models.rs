@@ -1,0 +1,96 @@
+//! The commands about models rather than folders of images.
+
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use linnaeus::{
+    config::{self, ModelConfig},
+    detect,
+    doctor::{self, Truth},
+    error::{Exit, RunError},
+    job::Job,
+    model::ModelFile,
+    recipe::{Recipe, preset},
+    tensor::{Difference, Tensor},
+};
+
+use super::print;
+
+/// Prints a report as text or JSON.
+fn show(
+    report: &(impl std::fmt::Display + serde::Serialize),
+    json: bool,
+) -> Result<Exit, RunError> {
+    if !json {
+        return print(&linnaeus::progress::printable(&report.to_string()));
+    }
+    let text = serde_json::to_string_pretty(report)
+        .map_err(|error| RunError::Internal(error.to_string()))?;
+    print(&(text + "\n"))
+}
+
+pub(super) fn inspect(_job: &Job, _json: bool) -> Result<Exit, RunError> {
+    Err(RunError::Internal("not built".into()))
+}
+
+pub(super) fn doctor(
+    job: &Job,
+    (images, truth, most): (Vec<PathBuf>, Truth, Option<NonZeroUsize>),
+    json: bool,
+) -> Result<Exit, RunError> {
+    let (limits, max_file_bytes) = config::usual_limits();
+    let options = doctor::Options {
+        images,
+        truth,
+        most: most.map_or(doctor::USUAL_IMAGES, usize::from),
+        limits,
+        max_file_bytes,
+    };
+    let report = doctor::examine(&ModelConfig::resolve(job)?, &options)?;
+    show(&report, json)?;
+    Ok(if report.contradicts_what_is_said() { Exit::Model } else { Exit::Complete })
+}
+
+pub(super) fn pack(_job: &Job, _output: &Path, _golden: &[String]) -> Result<Exit, RunError> {
+    Err(RunError::Internal("not built".into()))
+}
+
+pub(super) fn tensor(image: &Path, job: &Job, output: &Path) -> Result<Exit, RunError> {
+    let config = ModelConfig::resolve(job)?;
+    let file = ModelFile::open(&config.path)?;
+    let examined = detect::examine(&file)?;
+    let fail =
+        |reason: String| RunError::Model(format!("the model {}: {reason}", config.path.display()));
+    let decision = examined.decide(&config.recipe).map_err(fail)?;
+    if !decision.problems.is_empty() {
+        return Err(fail(decision.problems.join("\n")));
+    }
+    let input = examined.input.as_ref().ok_or_else(|| fail("it has no image input".into()))?;
+    let recipe = Recipe::resolve(&decision.recipe, input).map_err(fail)?;
+    let tensor = Tensor::of_image(image, &recipe, input, config::usual_limits())
+        .map_err(|error| RunError::Usage(format!("cannot prepare {}: {error}", image.display())))?;
+    tensor.write_npy(output)?;
+    Ok(Exit::Complete)
+}
+
+pub(super) fn tensor_diff(a: &Path, b: &Path, tolerance: f32) -> Result<Exit, RunError> {
+    let (left, right) = (Tensor::read_npy(a)?, Tensor::read_npy(b)?);
+    let difference = Difference::between(&left, &right).map_err(|reason| {
+        RunError::Usage(format!("cannot compare {} and {}: {reason}", a.display(), b.display()))
+    })?;
+    print(&difference.to_string())?;
+    Ok(if difference.max <= tolerance { Exit::Complete } else { Exit::SomeFailed })
+}
+
+pub(super) fn presets(name: Option<&str>) -> Result<Exit, RunError> {
+    let Some(name) = name else {
+        let presets = preset::all();
+        let width = presets.iter().map(|preset| preset.name.len()).max().unwrap_or(0);
+        let line = |p: &preset::Preset| format!("{:<width$}  {}\n", p.name, p.about);
+        return print(&presets.iter().map(line).collect::<String>());
+    };
+    let recipe = preset::named(name).map_err(RunError::Usage)?.recipe;
+    print(&Job { recipe, ..Job::default() }.to_toml()?)
+}

@@ -1,0 +1,195 @@
+//! What the answers under one recipe are worth beside those under another.
+
+use super::{
+    candidates::Candidate,
+    truth::{Labelled, Reading},
+};
+use crate::{
+    rank,
+    recipe::Activation,
+    statistics::{self, Draws},
+};
+
+/// Bootstrap samples behind an interval of mutual information.
+const SAMPLES: usize = 200;
+
+/// Below this an adjusted p value tells two candidates apart.
+const SIGNIFICANT: f64 = 0.05;
+
+/// The quantile of bootstrapped gaps that has to be above zero: one-sided 5 % over ten or more
+/// candidates that are near the best.
+const LOW: f64 = 0.005;
+
+/// A difference of mutual information below this, in nats, is a tie whatever the interval says.
+const TIE: f64 = 0.02;
+
+/// A candidate and the model's answers under it, image by image.
+#[derive(Debug, Clone)]
+pub(super) struct Tried {
+    pub(super) candidate: Candidate,
+    /// Best class of each image.
+    pub(super) best: Vec<usize>,
+    /// Images × classes probabilities.
+    pub(super) probabilities: Vec<f32>,
+    pub(super) classes: usize,
+    /// Why the model cannot run under it.
+    pub(super) impossible: Option<String>,
+}
+
+impl Tried {
+    pub(super) fn new(candidate: Candidate) -> Self {
+        let (best, probabilities) = (Vec::new(), Vec::new());
+        Self { candidate, best, probabilities, classes: 0, impossible: None }
+    }
+
+    /// Takes the scores of a batch, images × `classes`.
+    pub(super) fn take(&mut self, scores: &[f32], classes: usize, activation: Activation) {
+        self.classes = classes;
+        for row in scores.chunks_exact(classes) {
+            let mut probabilities = vec![1.0 / classes as f32; classes];
+            // Scores without an order are as good as no answer.
+            match rank::top_k(row, activation, classes) {
+                Ok(ranked) => {
+                    let total: f64 = ranked.iter().map(|r| r.probability.max(0.0)).sum();
+                    for r in &ranked {
+                        #[expect(clippy::cast_possible_truncation, reason = "a probability")]
+                        let share = (r.probability.max(0.0) / total.max(f64::MIN_POSITIVE)) as f32;
+                        probabilities[r.class] = share;
+                    }
+                    self.best.push(ranked.first().map_or(usize::MAX, |r| r.class));
+                }
+                Err(_) => self.best.push(usize::MAX),
+            }
+            self.probabilities.extend(probabilities);
+        }
+    }
+
+    /// Mutual information of images and answers, in nats.
+    pub(super) fn information(&self) -> f64 {
+        let all: Vec<usize> = (0..self.best.len()).collect();
+        statistics::mutual_information(&self.probabilities, self.classes, &all)
+    }
+
+    /// Different best classes.
+    pub(super) fn distinct(&self) -> usize {
+        let mut classes = self.best.clone();
+        classes.sort_unstable();
+        classes.dedup();
+        classes.len()
+    }
+
+    /// Mean probability of the best class.
+    pub(super) fn confidence(&self) -> f64 {
+        let rows = self.probabilities.chunks_exact(self.classes.max(1));
+        let peak = |row: &[f32]| f64::from(row.iter().copied().fold(0.0, f32::max));
+        rows.map(peak).sum::<f64>() / self.best.len().max(1) as f64
+    }
+
+    /// Whether each image with a known truth is right.
+    pub(super) fn right(&self, images: &[Labelled], reading: &Reading) -> Vec<bool> {
+        let truths = images.iter().zip(&self.best);
+        truths
+            .filter_map(|(image, &best)| {
+                let class = *reading.classes.get(image.truth.as_deref()?)?;
+                Some(best == class)
+            })
+            .collect()
+    }
+}
+
+/// The reading of the truth under which any candidate is best.
+pub(super) fn best_reading(
+    tried: &[Tried],
+    images: &[Labelled],
+    readings: &[Reading],
+) -> Option<Reading> {
+    let hits = |reading: &Reading| {
+        let right = |tried: &Tried| tried.right(images, reading).iter().filter(|&&r| r).count();
+        tried.iter().map(right).max().unwrap_or(0)
+    };
+    // Of equal ones the first, which is the more usual.
+    let best = readings.iter().rev().max_by_key(|reading| hits(reading));
+    best.cloned()
+}
+
+/// The best candidate: by accuracy where the truth is known, by information where not.
+pub(super) fn best(tried: &[Tried], images: &[Labelled], reading: Option<&Reading>) -> usize {
+    order(tried, images, reading).first().copied().unwrap_or(0)
+}
+
+/// All candidates, best first; of equal ones the more usual first.
+pub(super) fn order(tried: &[Tried], images: &[Labelled], reading: Option<&Reading>) -> Vec<usize> {
+    let worth: Vec<f64> = tried
+        .iter()
+        .map(|tried| match reading {
+            _ if tried.impossible.is_some() => f64::NEG_INFINITY,
+            Some(reading) => tried.right(images, reading).iter().filter(|&&r| r).count() as f64,
+            None => tried.information(),
+        })
+        .collect();
+    let mut order: Vec<usize> = (0..tried.len()).collect();
+    order.sort_by(|&a, &b| worth[b].total_cmp(&worth[a]));
+    order
+}
+
+/// How a candidate stands beside the best one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Standing {
+    /// Mid-p of `McNemar`'s test, adjusted for all comparisons; where the truth is known.
+    pub(super) p: Option<f64>,
+    /// Whether it cannot be told from the best.
+    pub(super) same: bool,
+}
+
+/// Compares every candidate with the `best` one on the same images.
+pub(super) fn standings(
+    tried: &[Tried],
+    best: usize,
+    images: &[Labelled],
+    reading: Option<&Reading>,
+) -> Vec<Standing> {
+    let best = &tried[best];
+    match reading {
+        Some(reading) => {
+            let p_values: Vec<f64> =
+                tried.iter().map(|other| difference(best, other, images, reading)).collect();
+            // The best is the best of many, so each comparison alone would say too much.
+            let adjusted = statistics::holm(&p_values).into_iter();
+            adjusted.map(|p| Standing { p: Some(p), same: p >= SIGNIFICANT }).collect()
+        }
+        None => tried
+            .iter()
+            .map(|other| Standing { p: None, same: ties_in_information(best, other) })
+            .collect(),
+    }
+}
+
+/// Mid-p of `McNemar`'s test on the images with a known truth.
+fn difference(best: &Tried, other: &Tried, images: &[Labelled], reading: &Reading) -> f64 {
+    let pairs = best.right(images, reading).into_iter().zip(other.right(images, reading));
+    let (mut only_best, mut only_other) = (0, 0);
+    for (best, other) in pairs {
+        only_best += u64::from(best && !other);
+        only_other += u64::from(other && !best);
+    }
+    statistics::mcnemar_mid_p(only_best, only_other)
+}
+
+/// Whether the paired bootstrap of the images leaves room for no difference.
+fn ties_in_information(best: &Tried, other: &Tried) -> bool {
+    let gap = best.information() - other.information();
+    if gap < TIE {
+        return true;
+    }
+    let mut draws = Draws::new(1);
+    let mut gaps: Vec<f64> = (0..SAMPLES)
+        .map(|_| {
+            let chosen = draws.resample(best.best.len());
+            let of = |tried: &Tried| {
+                statistics::mutual_information(&tried.probabilities, tried.classes, &chosen)
+            };
+            of(best) - of(other)
+        })
+        .collect();
+    statistics::quantile(&mut gaps, LOW) <= 0.0
+}
