@@ -133,7 +133,8 @@ impl KerasFile {
     ) -> Result<Self, Fault> {
         let model = json::parsed(config, "config.json")?;
         let metadata = metadata.and_then(|text| json::parsed(text, "metadata.json").ok());
-        let version = metadata.as_ref().and_then(|metadata| metadata.get("keras_version")?.as_str());
+        let version =
+            metadata.as_ref().and_then(|metadata| metadata.get("keras_version")?.as_str());
         Ok(Self {
             path: path.to_owned(),
             container,

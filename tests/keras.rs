@@ -1,6 +1,6 @@
 //! Keras models of every container, held to `golden/keras.json`: what Keras itself says of them.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     fs, io,
@@ -63,8 +63,7 @@ fn layers_and_shapes_are_those_that_keras_lists() {
         assert_eq!(inputs[0].shape, sides(&said["input_shape"]), "{name}");
         let classes: Vec<_> = said["leaves"].as_array().unwrap().iter().collect();
         let leaves = model.walk().into_iter();
-        let leaves: Vec<_> =
-            leaves.filter(|(_, l)| l.model.is_none() && !l.is_input()).collect();
+        let leaves: Vec<_> = leaves.filter(|(_, l)| l.model.is_none() && !l.is_input()).collect();
         assert_eq!(leaves.len(), classes.len(), "{name}");
         for ((path, layer), said) in leaves.iter().zip(classes) {
             assert_eq!(*path, texts(&said["path"]), "{name}");
@@ -95,7 +94,10 @@ fn every_layer_gets_its_own_weights() {
             for (tensor, sum) in tensors.iter().zip(leaf["sums"].as_array().unwrap()) {
                 let found: f64 = tensor.to_f32().iter().map(|&value| f64::from(value)).sum();
                 let sum = sum.as_f64().unwrap();
-                assert!((found - sum).abs() < 1e-9 * sum.abs().max(1.0), "{name}: {path:?}: {found}, not {sum}");
+                assert!(
+                    (found - sum).abs() < 1e-9 * sum.abs().max(1.0),
+                    "{name}: {path:?}: {found}, not {sum}"
+                );
             }
         }
     }
@@ -139,7 +141,10 @@ fn what_is_no_model_is_refused_by_name_and_with_the_next_step() {
     write("pointer.keras", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
     write("m.tflite", b"\x1c\0\0\0TFL3\0\0\0\0");
     // A graph of a placeholder `x` and a softmax `y` of it.
-    write("graph.pb", b"\x0a\x10\x0a\x01x\x12\x0bPlaceholder\x0a\x0f\x0a\x01y\x12\x07Softmax\x1a\x01x");
+    write(
+        "graph.pb",
+        b"\x0a\x10\x0a\x01x\x12\x0bPlaceholder\x0a\x0f\x0a\x01y\x12\x07Softmax\x1a\x01x",
+    );
     write("empty.h5", b"");
     write("model.json", b"{\"class_name\": \"Sequential\"}");
     fs::create_dir(folder.path().join("nothing")).unwrap();
@@ -157,7 +162,9 @@ fn what_is_no_model_is_refused_by_name_and_with_the_next_step() {
         assert!(error.contains(what) && error.contains(hint) && error.contains(name), "{error}");
     }
     let absent = KerasFile::open(&folder.path().join("absent.h5")).err().unwrap();
-    assert!(matches!(absent.fault(), Fault::Unreadable(cause) if cause.kind() == io::ErrorKind::NotFound));
+    assert!(
+        matches!(absent.fault(), Fault::Unreadable(cause) if cause.kind() == io::ErrorKind::NotFound)
+    );
 }
 
 #[test]
@@ -182,8 +189,12 @@ fn signatures_are_those_that_tensorflow_lists() {
     assert_eq!(found.len(), said.len());
     for (found, said) in found.iter().zip(said) {
         assert_eq!(found.tags, texts(&said["tags"]));
-        assert_eq!((&*found.key, &*found.method), (said["key"].as_str().unwrap(), said["method"].as_str().unwrap()));
-        for (found, said) in [(&found.inputs, &said["inputs"]), (&found.outputs, &said["outputs"])] {
+        assert_eq!(
+            (&*found.key, &*found.method),
+            (said["key"].as_str().unwrap(), said["method"].as_str().unwrap())
+        );
+        for (found, said) in [(&found.inputs, &said["inputs"]), (&found.outputs, &said["outputs"])]
+        {
             let found: Vec<_> = (found.iter())
                 .map(|t| (t.key.as_str(), t.name.as_str(), t.dtype.as_str(), t.shape.clone()))
                 .collect();
@@ -235,7 +246,8 @@ fn damaged_files_are_errors_and_never_panics() {
             let mut bytes = whole.clone();
             for _ in 0..=random.below(8) {
                 let at = random.below(bytes.len());
-                bytes[at] = [0, 0xFF, 0x80, u8::try_from(random.below(256)).unwrap()][random.below(4)];
+                bytes[at] =
+                    [0, 0xFF, 0x80, u8::try_from(random.below(256)).unwrap()][random.below(4)];
             }
             fs::write(&place, bytes).unwrap();
             refused += usize::from(!ask_everything(&place));
@@ -265,33 +277,4 @@ fn damaged_saved_models_are_errors_and_never_panics() {
         fs::write(root.join(name), &whole).unwrap();
     }
     assert!(ask_everything(&root));
-}
-
-/// What is found in the models of others; they are not part of the project.
-#[test]
-fn models_of_others_open_or_are_refused_with_a_hint() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    if !shared.join("keras").is_dir() {
-        println!("skipped: ../shared/data absent");
-        return;
-    }
-    for folder in ["keras", "tensorflow"] {
-        let mut paths: Vec<_> = fs::read_dir(shared.join(folder)).unwrap().collect();
-        paths.sort_by_key(|entry| entry.as_ref().unwrap().path());
-        for path in paths {
-            let path = path.unwrap().path();
-            println!("{}", path.file_name().unwrap().to_string_lossy());
-            match KerasFile::open(&path) {
-                Err(error) => println!("  {}", error.to_string().replace('\n', "\n  ")),
-                Ok(file) => {
-                    let model = file.model();
-                    let weights = file.weight_index().map(|index| {
-                        index.iter().map(|w| w.shape.iter().product::<usize>()).sum::<usize>()
-                    });
-                    let read = file.weight_index().is_ok_and(|index| index.iter().all(|w| file.read(w).is_ok()));
-                    println!("  {} {:?} `{}` inputs {:?} weights {weights:?} read {read} opaque {:?}", file.container().name(), file.keras_version(), model.name, model.input_layers(), file.opaque_layers().iter().map(|(p, l)| (p, &l.class)).collect::<Vec<_>>());
-                }
-            }
-        }
-    }
 }

@@ -124,9 +124,9 @@ impl Record {
 }
 
 fn is_awaited(recipe: &Recipe) -> bool {
-    AWAITED
-        .iter()
-        .any(|(kernel, filters)| *kernel == recipe.kernel && filters.contains(&recipe.interpolation))
+    AWAITED.iter().any(|(kernel, filters)| {
+        *kernel == recipe.kernel && filters.contains(&recipe.interpolation)
+    })
 }
 
 /// What one ecosystem came to.

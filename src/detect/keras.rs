@@ -4,7 +4,9 @@
 use crate::{
     geometry::Size,
     keras::{Input, KerasFile, Layer, Model},
-    recipe::{Activation, Channels, Crop, Interpolation, Kernel, Layout, PerChannel, Resize, Scale},
+    recipe::{
+        Activation, Channels, Crop, Interpolation, Kernel, Layout, PerChannel, Resize, Scale,
+    },
 };
 
 use super::{Statement, Tier};

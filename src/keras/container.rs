@@ -116,7 +116,10 @@ fn named(path: &Path, start: &[u8]) -> Fault {
         return foreign("an empty file", "copy or download it again");
     }
     if is(0, b"version https://git-lfs") {
-        return foreign("a Git LFS pointer, not the file itself", "run `git lfs pull` in its folder");
+        return foreign(
+            "a Git LFS pointer, not the file itself",
+            "run `git lfs pull` in its folder",
+        );
     }
     if is(4, b"TFL3") {
         let hint = "take the Keras file that it was made from, or convert it to ONNX with \
@@ -163,7 +166,9 @@ fn frozen_graph(path: &Path) -> Option<Fault> {
         .map(|input| input.trim_start_matches('^').split(':').next().unwrap_or_default())
         .collect();
     let ends = |node: &&super::protobuf::NodeDef| {
-        !used.contains(&*node.name) && !["NoOp", "Const"].contains(&&*node.op) && !is_input(&node.op)
+        !used.contains(&*node.name)
+            && !["NoOp", "Const"].contains(&&*node.op)
+            && !is_input(&node.op)
     };
     let outputs = graph.nodes.iter().filter(ends).map(|node| &*node.name);
     Some(Fault::Foreign {

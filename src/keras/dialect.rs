@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn own_layers_are_told_from_others() {
-        assert!(is_built_in("Activation", None, false) && is_built_in("ZeroPadding3D", None, false));
+        assert!(
+            is_built_in("Activation", None, false) && is_built_in("ZeroPadding3D", None, false)
+        );
         assert!(is_built_in("Dense", Some("keras.layers"), false));
         assert!(is_built_in("TrueDivide", Some("keras.src.ops.numpy"), true));
         assert!(!is_built_in("Dense", Some("mine"), false));
@@ -103,8 +105,10 @@ mod tests {
 
     #[test]
     fn settings_of_keras_1_get_their_later_names() {
-        let old = r#"{"nb_filter":8,"nb_row":3,"nb_col":5,"dim_ordering":"th","border_mode":"same"}"#;
-        let new = r#"{"filters":8,"kernel_size":[3,5],"data_format":"channels_first","padding":"same"}"#;
+        let old =
+            r#"{"nb_filter":8,"nb_row":3,"nb_col":5,"dim_ordering":"th","border_mode":"same"}"#;
+        let new =
+            r#"{"filters":8,"kernel_size":[3,5],"data_format":"channels_first","padding":"same"}"#;
         let read = |text| serde_json::from_str::<Map<String, Value>>(text).unwrap();
         assert_eq!(settings(read(old)), read(new));
     }

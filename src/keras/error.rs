@@ -141,9 +141,9 @@ impl Fault {
                 "rebuild it with keras.Model(inputs, outputs) from built-in layers and save it \
                  with model.save('model.keras'), or export it to ONNX where its code runs",
             ),
-            Self::Damaged(_) | Self::Container { .. } => {
-                Some("copy or download it again; a complete file opens with keras.models.load_model")
-            }
+            Self::Damaged(_) | Self::Container { .. } => Some(
+                "copy or download it again; a complete file opens with keras.models.load_model",
+            ),
             Self::Unreadable(_) | Self::Limit { .. } => None,
         }
     }

@@ -183,9 +183,7 @@ fn values(bytes: &[u8], element: Element) -> Values {
         Element::Unsigned(1) => Values::I64(numbers(bytes, |one| u8::from_ne_bytes(one).into())),
         Element::I32 => Values::I64(numbers(bytes, |four| i32::from_ne_bytes(four).into())),
         Element::I64 => Values::I64(numbers(bytes, i64::from_ne_bytes)),
-        Element::Unsigned(2) => {
-            Values::I64(numbers(bytes, |two| u16::from_ne_bytes(two).into()))
-        }
+        Element::Unsigned(2) => Values::I64(numbers(bytes, |two| u16::from_ne_bytes(two).into())),
         Element::Unsigned(_) => Values::I64(numbers(bytes, |four| u32::from_ne_bytes(four).into())),
     }
 }

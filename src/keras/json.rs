@@ -67,9 +67,18 @@ mod tests {
     fn wrappers_of_every_era_are_taken_off() {
         for (wrapped, bare) in [
             (r#"{"class_name":"__numpy__","config":{"value":6.0,"dtype":"float32"}}"#, "6.0"),
-            (r#"{"a":{"type":"ndarray","value":[1,{"type":"ndarray","value":2}]}}"#, r#"{"a":[1,2]}"#),
-            (r#"{"class_name":"__tuple__","items":[null,{"class_name":"TensorShape","items":[1]}]}"#, "[null,[1]]"),
-            (r#"{"class_name":"Dense","config":{"value":1}}"#, r#"{"class_name":"Dense","config":{"value":1}}"#),
+            (
+                r#"{"a":{"type":"ndarray","value":[1,{"type":"ndarray","value":2}]}}"#,
+                r#"{"a":[1,2]}"#,
+            ),
+            (
+                r#"{"class_name":"__tuple__","items":[null,{"class_name":"TensorShape","items":[1]}]}"#,
+                "[null,[1]]",
+            ),
+            (
+                r#"{"class_name":"Dense","config":{"value":1}}"#,
+                r#"{"class_name":"Dense","config":{"value":1}}"#,
+            ),
         ] {
             assert_eq!(parsed(wrapped, "x").unwrap(), serde_json::from_str::<Value>(bare).unwrap());
         }

@@ -71,9 +71,10 @@ fn tensors(tensors: BTreeMap<String, TensorInfo>) -> Vec<SignatureTensor> {
         key,
         name: info.name,
         dtype: type_name(info.dtype),
-        shape: info.shape.filter(|shape| !shape.unknown_rank).map(|shape| {
-            shape.dims.iter().map(|dim| usize::try_from(dim.size).ok()).collect()
-        }),
+        shape: info
+            .shape
+            .filter(|shape| !shape.unknown_rank)
+            .map(|shape| shape.dims.iter().map(|dim| usize::try_from(dim.size).ok()).collect()),
     };
     tensors.into_iter().map(tensor).collect()
 }
@@ -81,9 +82,30 @@ fn tensors(tensors: BTreeMap<String, TensorInfo>) -> Vec<SignatureTensor> {
 /// Names of `DataType` in TensorFlow's `types.proto`.
 fn type_name(number: i32) -> String {
     const NAMES: [&str; 24] = [
-        "INVALID", "FLOAT", "DOUBLE", "INT32", "UINT8", "INT16", "INT8", "STRING", "COMPLEX64",
-        "INT64", "BOOL", "QINT8", "QUINT8", "QINT32", "BFLOAT16", "QINT16", "QUINT16", "UINT16",
-        "COMPLEX128", "HALF", "RESOURCE", "VARIANT", "UINT32", "UINT64",
+        "INVALID",
+        "FLOAT",
+        "DOUBLE",
+        "INT32",
+        "UINT8",
+        "INT16",
+        "INT8",
+        "STRING",
+        "COMPLEX64",
+        "INT64",
+        "BOOL",
+        "QINT8",
+        "QUINT8",
+        "QINT32",
+        "BFLOAT16",
+        "QINT16",
+        "QUINT16",
+        "UINT16",
+        "COMPLEX128",
+        "HALF",
+        "RESOURCE",
+        "VARIANT",
+        "UINT32",
+        "UINT64",
     ];
     let name = usize::try_from(number).ok().and_then(|number| NAMES.get(number));
     name.map_or_else(|| format!("DT_{number}"), |name| format!("DT_{name}"))

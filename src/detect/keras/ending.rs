@@ -41,7 +41,8 @@ fn follow(model: &Model, ending: &mut Ending) {
             }
             return;
         }
-        let passes = ["Activation", "Softmax", "Flatten", "Reshape", "Dropout", "Identity", "Sigmoid"];
+        let passes =
+            ["Activation", "Softmax", "Flatten", "Reshape", "Dropout", "Identity", "Sigmoid"];
         let passes = passes.contains(&layer.class.as_str())
             || layer.class.starts_with("Global")
             || layer.class == "BatchNormalization"

@@ -20,9 +20,7 @@ impl Mode {
     pub(super) fn lines(self) -> &'static str {
         match self {
             Self::Tf => "scale = \"1/127.5-1\"",
-            Self::Caffe => {
-                "channels = \"bgr\", scale = 1, mean = [103.939, 116.779, 123.68]"
-            }
+            Self::Caffe => "channels = \"bgr\", scale = 1, mean = [103.939, 116.779, 123.68]",
             Self::Torch => {
                 "scale = \"1/255\", mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225]"
             }
@@ -71,13 +69,7 @@ const FAMILIES: &[Family] = &[
         299,
     ),
     family("InceptionV3", &["inception_v3"], &[&["mixed0", "mixed10"]], Mode::Tf, 299),
-    family(
-        "Xception",
-        &["xception"],
-        &[&["block1_conv1", "block14_sepconv2"]],
-        Mode::Tf,
-        299,
-    ),
+    family("Xception", &["xception"], &[&["block1_conv1", "block14_sepconv2"]], Mode::Tf, 299),
     family(
         "MobileNetV3",
         &["MobileNetV3Small", "MobileNetV3Large", "MobilenetV3small", "MobilenetV3large"],

@@ -195,7 +195,12 @@ fn sizing(layer: &Layer, name: String) -> Sizing {
         layer: name,
         class: layer.class.clone(),
         size: size.map(|(height, width)| Size { height, width }),
-        interpolation: layer.config.get("interpolation").and_then(Value::as_str).unwrap_or("bilinear").to_owned(),
+        interpolation: layer
+            .config
+            .get("interpolation")
+            .and_then(Value::as_str)
+            .unwrap_or("bilinear")
+            .to_owned(),
         aspect: aspects.into_iter().find(|key| layer.config.get(*key) == Some(&Value::Bool(true))),
     }
 }

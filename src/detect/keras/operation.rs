@@ -40,11 +40,7 @@ const SILENT: &[&str] = &[
 ];
 
 /// What `layer` makes of the pixels among its arguments, all of which are `known`.
-pub(super) fn outcome(
-    layer: &Layer,
-    call: &Call,
-    known: &BTreeMap<TensorRef, Pixels>,
-) -> Outcome {
+pub(super) fn outcome(layer: &Layer, call: &Call, known: &BTreeMap<TensorRef, Pixels>) -> Outcome {
     let class = layer.class.as_str();
     let random = class.starts_with("Random") && class != "RandomGrayscale";
     if random || SILENT.contains(&class) || is_linear(layer) {
@@ -171,7 +167,8 @@ fn side_by_side(call: &Call, known: &Known, axis: i64) -> Option<Pixels> {
     if axis != -1 && axis != 3 {
         return None;
     }
-    let parts: Option<Vec<_>> = call.tensors().into_iter().map(|tensor| known.get(tensor)).collect();
+    let parts: Option<Vec<_>> =
+        call.tensors().into_iter().map(|tensor| known.get(tensor)).collect();
     Some(Pixels::joined(parts?.into_iter()))
 }
 

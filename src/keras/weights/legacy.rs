@@ -92,10 +92,8 @@ fn by_order(outer: &Layer, leaves: &[Leaf], places: &[String]) -> Option<Vec<Pla
     if order.len() != places.len() {
         return None;
     }
-    let mut placed: Vec<Placed> = leaves
-        .iter()
-        .map(|(path, _)| Placed { layer: path.clone(), arrays: Vec::new() })
-        .collect();
+    let mut placed: Vec<Placed> =
+        leaves.iter().map(|(path, _)| Placed { layer: path.clone(), arrays: Vec::new() }).collect();
     for ((leaf, role), place) in order.into_iter().zip(places) {
         placed.get_mut(leaf)?.arrays.push((role, place.clone()));
     }

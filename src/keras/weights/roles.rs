@@ -48,9 +48,8 @@ fn roles_of(class: &str, config: &serde_json::Map<String, Value>) -> Option<Vec<
             list(&[("mean", adapted), ("variance", adapted), ("count", adapted)])
         }
         "MultiHeadAttention" => {
-            let parts = ["query", "key", "value", "output"].map(|part| {
-                [(format!("{part}/kernel"), true), (format!("{part}/bias"), bias)]
-            });
+            let parts = ["query", "key", "value", "output"]
+                .map(|part| [(format!("{part}/kernel"), true), (format!("{part}/bias"), bias)]);
             Some(parts.into_iter().flatten().filter(|(_, kept)| *kept).map(|(r, _)| r).collect())
         }
         "TimeDistributed" => {
