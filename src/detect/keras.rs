@@ -139,8 +139,8 @@ fn shown(input: &Input) -> String {
 fn layout([a, _, c]: [Option<usize>; 3], data_format: Option<&str>) -> Layout {
     let few = |side: Option<usize>| side.is_some_and(|side| side == 1 || side == 3);
     match (few(a), few(c), data_format) {
-        (true, false, _) | (true, true, Some("channels_first")) => Layout::Nchw,
-        (false, false, Some("channels_first")) => Layout::Nchw,
+        (true, false, _) => Layout::Nchw,
+        (a, c, Some("channels_first")) if a == c => Layout::Nchw,
         _ => Layout::Nhwc,
     }
 }

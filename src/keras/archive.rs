@@ -2,6 +2,7 @@
 //! unpacked to disk, and names inside it are compared and never used as paths.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, Read, Seek},
     path::{Path, PathBuf},
@@ -30,7 +31,7 @@ impl Archive {
     /// The first names of entries that are readable.
     pub(super) fn names(&self) -> Vec<String> {
         let names = self.zip.file_names().filter_map(Result::ok);
-        names.take(3).map(|name| name.into_owned()).collect()
+        names.take(3).map(Cow::into_owned).collect()
     }
 
     /// The text of an entry of at most `limit` bytes; `None` when there is no such entry.

@@ -161,16 +161,15 @@ impl Walk<'_> {
     /// the weights.
     fn normalised(&self, layer: &Layer, path: &[&str], fed: &Pixels) -> Option<Pixels> {
         let said = |key: &str| layer.config.get(key).and_then(numbers);
-        let (mean, variance) = match (said("mean"), said("variance")) {
-            (Some(mean), Some(variance)) => (mean, variance),
-            _ => {
-                let weights = self.file.weights(path).ok()?;
-                let list = |at: usize| {
-                    let values = weights.get(at)?.to_f32();
-                    Some(values.into_iter().map(f64::from).collect::<Vec<_>>())
-                };
-                (list(0)?, list(1)?)
-            }
+        let (mean, variance) = if let Some(said) = said("mean").zip(said("variance")) {
+            said
+        } else {
+            let weights = self.file.weights(path).ok()?;
+            let list = |at: usize| {
+                let values = weights.get(at)?.to_f32();
+                Some(values.into_iter().map(f64::from).collect::<Vec<_>>())
+            };
+            (list(0)?, list(1)?)
         };
         let std: Vec<f64> = variance.iter().map(|x| x.sqrt().max(1e-7)).collect();
         if layer.config.get("invert") == Some(&Value::Bool(true)) {

@@ -105,14 +105,15 @@ fn operand(call: &Call) -> Option<(Vec<f64>, bool)> {
     };
     match &call.arguments[..] {
         [Argument::Tensor(_), other] => Some((constant(other)?, true)),
-        [other, Argument::Tensor(_)] => Some((constant(other)?, false)),
         [Argument::Tensor(_)] => {
             let names = ["y", "x2", "bias", "value"];
             let found = names.iter().find_map(|name| call.named.get(*name));
             Some((constant(found?)?, true))
         }
-        // `1 - x` of Keras 2: the constant comes first, the tensor by its name.
-        [other @ Argument::Constant(_)] => Some((constant(other)?, false)),
+        // In `1 - x` of Keras 2 the tensor is given by its name.
+        [other, Argument::Tensor(_)] | [other @ Argument::Constant(_)] => {
+            Some((constant(other)?, false))
+        }
         _ => None,
     }
 }

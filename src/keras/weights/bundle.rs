@@ -20,7 +20,7 @@ use crate::keras::{
     tensor::{Element, Tensor, Values},
 };
 
-/// The end of a LevelDB table.
+/// The end of a `LevelDB` table.
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
 
 /// Most bytes of `variables.index`, and of the description of the objects.
@@ -174,15 +174,14 @@ impl Objects<'_> {
             let path = [above, std::slice::from_ref(&layer.name)].concat();
             let missing = || Fault::Damaged(format!("its variables have no layer {}", layer.name));
             let node = self.child(node, &format!("layer-{number}"));
-            match &layer.model {
-                Some(inner) => self.model(node.ok_or_else(missing)?, &path, inner, placed)?,
-                None => {
-                    let roles = roles(layer).unwrap_or_default();
-                    if !roles.is_empty() {
-                        let arrays = self.layer(node.ok_or_else(missing)?, layer, roles)?;
-                        placed.push(Placed { layer: path, arrays });
-                    }
-                }
+            if let Some(inner) = &layer.model {
+                self.model(node.ok_or_else(missing)?, &path, inner, placed)?;
+                continue;
+            }
+            let roles = roles(layer).unwrap_or_default();
+            if !roles.is_empty() {
+                let arrays = self.layer(node.ok_or_else(missing)?, layer, roles)?;
+                placed.push(Placed { layer: path, arrays });
             }
         }
         Ok(())
@@ -230,7 +229,7 @@ impl Objects<'_> {
     }
 }
 
-/// A number of LevelDB and protobuf: seven bits a byte, the lowest first; 0 behind the end.
+/// A number of `LevelDB` and protobuf: seven bits a byte, the lowest first; 0 behind the end.
 fn varint(bytes: &[u8], at: &mut usize) -> u64 {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
@@ -247,7 +246,7 @@ fn varint(bytes: &[u8], at: &mut usize) -> u64 {
 /// Key and value.
 type Pair = (Vec<u8>, Vec<u8>);
 
-/// The pairs of a LevelDB table without compression; `None` when it is damaged or compressed.
+/// The pairs of a `LevelDB` table without compression; `None` when it is damaged or compressed.
 ///
 /// Its last 48 bytes are the places of two index blocks and a magic number.
 fn table(bytes: &[u8]) -> Option<Vec<Pair>> {

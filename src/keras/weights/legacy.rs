@@ -19,12 +19,11 @@ pub(in crate::keras) fn place(file: &Hdf5, model: &Model) -> Result<Vec<Placed>,
         let group = format!("{root}{}", layer.name);
         let names = file.texts(&group, "weight_names")?.unwrap_or_default();
         let places: Vec<String> = names.iter().map(|name| format!("{group}/{name}")).collect();
-        match &layer.model {
-            Some(inner) => placed.extend(nested(layer, inner, places)?),
-            None => {
-                let arrays = with_roles(layer, places)?;
-                placed.push(Placed { layer: vec![layer.name.clone()], arrays });
-            }
+        if let Some(inner) = &layer.model {
+            placed.extend(nested(layer, inner, &places)?);
+        } else {
+            let arrays = with_roles(layer, places)?;
+            placed.push(Placed { layer: vec![layer.name.clone()], arrays });
         }
     }
     Ok(placed)
@@ -35,7 +34,7 @@ type Leaf<'a> = (Vec<String>, &'a Layer);
 
 /// A nested model's arrays lie in one list. Their names say whose they are; where they do not, their
 /// order does: what is trained first, then the rest.
-fn nested(outer: &Layer, model: &Model, places: Vec<String>) -> Result<Vec<Placed>, Fault> {
+fn nested(outer: &Layer, model: &Model, places: &[String]) -> Result<Vec<Placed>, Fault> {
     let leaves: Vec<Leaf> = (model.walk().into_iter())
         .filter(|(_, layer)| layer.model.is_none() && !layer.is_input())
         .map(|(path, layer)| {
@@ -43,8 +42,8 @@ fn nested(outer: &Layer, model: &Model, places: Vec<String>) -> Result<Vec<Place
             (std::iter::once(outer.name.clone()).chain(path).collect(), layer)
         })
         .collect();
-    let named = by_name(&leaves, &places);
-    let ordered = by_order(outer, &leaves, &places);
+    let named = by_name(&leaves, places);
+    let ordered = by_order(outer, &leaves, places);
     match (named, ordered) {
         (Some(named), Some(ordered)) if named != ordered => Err(Fault::Damaged(format!(
             "names and order of the weights of the nested model {} contradict each other",

@@ -59,12 +59,11 @@ impl Groups<'_> {
             *count += if self.twice && has_weights(layer) { 2 } else { 1 };
             let group = self.joined(&container, &name);
             let path = [above, std::slice::from_ref(&layer.name)].concat();
-            match &layer.model {
-                Some(inner) => placed.extend(self.model(&group, &path, inner)?),
-                None => {
-                    let arrays = self.layer(&group, layer)?;
-                    placed.push(Placed { layer: path, arrays });
-                }
+            if let Some(inner) = &layer.model {
+                placed.extend(self.model(&group, &path, inner)?);
+            } else {
+                let arrays = self.layer(&group, layer)?;
+                placed.push(Placed { layer: path, arrays });
             }
         }
         Ok(placed)
