@@ -80,6 +80,9 @@ pub mod runtime;
 /// A model file, opened.
 pub mod model;
 
+/// Keras models, read without Python.
+pub mod keras;
+
 /// How a model's images are prepared, found out from what lies there.
 pub mod detect;
 

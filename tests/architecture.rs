@@ -22,7 +22,7 @@ const MAX_LINES: usize = 600;
 const EMPTY_NAMES: [&str; 7] = ["utils", "util", "common", "helpers", "helper", "misc", "mod"];
 
 /// Each outside crate, and the files and folders that alone may use it.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 16] = [
     ("image", &["decode/"]),
     ("libjpeg_turbo_rs", &["decode/jpeg.rs", "decode/jpeg/"]),
     ("toml", &["job.rs"]),
@@ -34,7 +34,9 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("libloading", &["runtime/"]),
     ("tokio", &["interrupt.rs"]),
     ("rayon", &["pipeline.rs", "run.rs"]),
-    ("prost", &["onnx.rs", "onnx/"]),
+    ("prost", &["onnx.rs", "onnx/", "keras/"]),
+    ("zip", &["keras/archive.rs"]),
+    ("hdf5_reader", &["keras/hdf5.rs"]),
     ("bytes", &["onnx.rs", "onnx/"]),
     ("clap", &["main.rs", "cli.rs", "commands.rs"]),
 ];
