@@ -18,6 +18,9 @@ use super::{
 /// ONNX Runtime takes this for an address in its own memory.
 const MEMORY_MARKER: &str = "_ORT_MEM_ADDR_";
 
+/// Problems that are reported; one is enough to refuse a model.
+const MOST_PROBLEMS: usize = 64;
+
 /// One tensor whose elements are in another file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ExternalData {
@@ -196,7 +199,8 @@ impl OnnxFile {
     }
 
     /// Looks at the files that the model at `path` takes its weights from, without opening them.
-    /// At most one problem of a kind for each file.
+    /// At most one problem of a kind for each file,
+    /// and 64 in all.
     ///
     /// A link may lead to where the model itself really is: download caches link both into one
     /// folder.
@@ -211,6 +215,9 @@ impl OnnxFile {
         let roots: Vec<_> = fs::canonicalize(&folder).ok().into_iter().chain(real).collect();
         let mut problems: Vec<ExternalProblem> = Vec::new();
         for data in self.external_data() {
+            if problems.len() == MOST_PROBLEMS {
+                break;
+            }
             let problem = data.problem_in_itself().or_else(|| data.problem_in(&folder, &roots));
             let Some(kind) = problem else { continue };
             let known = |known: &ExternalProblem| {

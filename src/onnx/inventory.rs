@@ -41,6 +41,8 @@ pub struct Parameters {
     pub bytes: u64,
     /// Numbers of each element type.
     pub by_type: BTreeMap<&'static str, u64>,
+    /// Numbers in `Constant` nodes, where some exporters put the weights. Not part of the others.
+    pub in_nodes: u64,
 }
 
 /// How a graph computes with small whole numbers.
@@ -95,6 +97,11 @@ impl OnnxFile {
             *of_type = of_type.saturating_add(count);
             all.count = all.count.saturating_add(count);
             all.bytes = all.bytes.saturating_add(byte_count(tensor).unwrap_or(0));
+        }
+        for node in self.graph.node.iter().filter(|node| node.op_type == "Constant") {
+            let tensors = node.attribute.iter().filter_map(|attribute| attribute.t.as_deref());
+            let count = tensors.filter_map(element_count).fold(0, u64::saturating_add);
+            all.in_nodes = all.in_nodes.saturating_add(count);
         }
         all
     }

@@ -116,13 +116,17 @@ fn by_convolution(graph: &Graph<'_>, image: &Value, forward: &Forward<'_>) -> Op
     let channels = per_group.and_then(|dim| dim.checked_mul(int(node, "group", 1)));
     let channels = channels.and_then(|channels| u64::try_from(channels).ok());
     let ops: Vec<_> = forward.nodes.iter().map(|node| node.op_type.as_str()).collect();
-    let way = if ops.contains(&"Transpose") { "through a Transpose" } else { "as it is" };
-    let of = channels.map(|channels| format!(", which has {channels} channels"));
+    let way = if ops.contains(&"Transpose") {
+        "through a Transpose"
+    } else {
+        "with its axes as they are"
+    };
+    let of = channels.map(|channels| format!(" of {channels} input channels"));
     Some(LayoutHint {
         layout: Some(layout),
         channels,
         evidence: format!(
-            "`{}` {} reaches {}{} {way}",
+            "`{}` {} reaches {}{}, {way}",
             shown(&image.name),
             image.shape_text(),
             node_text(node),

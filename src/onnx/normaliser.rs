@@ -125,7 +125,7 @@ fn evidence(input: &str, forward: &Forward<'_>, channels: &[Channel]) -> String 
         End::Nothing => "and is then read by nothing".to_owned(),
         End::TooLong => "and was followed no further".to_owned(),
     };
-    let ops: Vec<_> = forward.nodes.iter().map(|node| shown(&node.op_type)).collect();
+    let ops: Vec<_> = forward.nodes.iter().take(16).map(|node| shown(&node.op_type)).collect();
     let way = if ops.is_empty() {
         "through no other node".to_owned()
     } else {
@@ -137,13 +137,14 @@ fn evidence(input: &str, forward: &Forward<'_>, channels: &[Channel]) -> String 
         numbers.join("/")
     };
     let identity = channels.iter().all(|c| near(c.factor, 1.0, 1e-6) && near(c.offset, 0.0, 1e-6));
+    let unmoved = channels.iter().all(|channel| near(channel.offset, 0.0, 1e-6));
     let map = match (identity, forward.affine.is_reversed()) {
         (true, false) => "and its numbers stay as they are".to_owned(),
         (true, true) => "and only its channels are reversed".to_owned(),
         (false, reversed) => format!(
-            "and x becomes x · {} {}{}",
+            "and x becomes x · {}{}{}",
             list(|channel| channel.factor).trim_start_matches('+'),
-            list(|channel| channel.offset),
+            if unmoved { String::new() } else { format!(" {}", list(|channel| channel.offset)) },
             if reversed { ", with the channels reversed" } else { "" }
         ),
     };

@@ -121,7 +121,9 @@ impl OnnxFile {
     fn initialiser_inputs_text(&self) -> Option<String> {
         let count = self.initialiser_inputs().len();
         let all = self.graph.initializer.len();
-        (count > 0).then(|| {
+        // In files from before they count as constants.
+        let matters = count > 0 && self.ir_version() >= FREE_INITIALISERS_IR;
+        matters.then(|| {
             format!(
                 "{count} of its {all} initialisers are inputs too, so that ONNX Runtime cannot \
                  compute with them beforehand"

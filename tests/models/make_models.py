@@ -86,11 +86,11 @@ def image(batch="N", channels=3, kind=TensorProto.FLOAT):
     return value("image", (batch, channels, HEIGHT, WIDTH), kind)
 
 
-def save(name, graph, inputs, outputs, domains=(), metadata=(), ir_version=9):
+def save(name, graph, inputs, outputs, domains=(), metadata=()):
     model = helper.make_model(
         helper.make_graph(graph.nodes, name, inputs, outputs, graph.weights),
         opset_imports=[helper.make_opsetid("", 17)] + [helper.make_opsetid(d, 1) for d in domains],
-        ir_version=ir_version,
+        ir_version=9,
         producer_name="linnaeus tests/models/make_models.py",
     )
     for key, text in metadata:
@@ -305,7 +305,7 @@ def suspicious():
     g.classify_colour("image", output="logits")
     weights = [value(w.name, w.dims, w.data_type) for w in g.weights]
     scores = [value("logits", (1, CLASSES))]
-    save("initialiser_inputs", g, [image(1), *weights], scores, ir_version=3)
+    save("initialiser_inputs", g, [image(1), *weights], scores)
 
     g = Graph(seed=32)
     g.classify_colour("image", output="logits")
