@@ -19,7 +19,7 @@ pub mod folder;
 mod hugging_face;
 mod identity;
 mod image_metadata;
-mod keras;
+pub mod keras;
 mod keras_hub;
 mod label_files;
 mod lobe;

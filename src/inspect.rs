@@ -16,6 +16,10 @@ use crate::{
     recipe::{Recipe, RecipeSpec},
 };
 
+mod keras;
+
+pub use keras::KerasReport;
+
 /// Version of the JSON's form; keys are only added within one.
 const SCHEMA: u32 = 1;
 

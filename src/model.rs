@@ -73,6 +73,12 @@ impl ModelFile {
                 "it is a web page\nhint: download the file itself, not the page about it",
             ));
         }
+        if head.starts_with(b"\x89HDF") || head.starts_with(b"PK\x03\x04") {
+            return Err(fail(
+                "it is a Keras model or another archive, and linnaeus runs ONNX\nhint: convert it, \
+                 for instance with tf2onnx; `linnaeus inspect` says what it wants to be fed",
+            ));
+        }
         if bytes == 0 {
             return Err(fail("it is empty"));
         }

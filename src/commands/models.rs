@@ -10,7 +10,7 @@ use linnaeus::{
     detect::Examined,
     doctor::{self, Truth},
     error::{Exit, RunError},
-    inspect,
+    inspect::{self, KerasReport},
     job::Job,
     labels::Labels,
     model::ModelFile,
@@ -36,6 +36,9 @@ fn show(
 
 pub(super) fn inspect(job: &Job, json: bool) -> Result<Exit, RunError> {
     let config = ModelConfig::resolve(job)?;
+    if let Some(report) = KerasReport::new(&config.path, &config.recipe)? {
+        return show(&report, json);
+    }
     let labels = Labels::said(&config)?;
     let place = config.labels.as_ref().map(|path| path.display().to_string());
     let labels = labels.as_ref().zip(place.as_deref());

@@ -55,8 +55,10 @@ impl Examined {
             found.extend(statements(&folder, &metadata, &facts));
             found.push(of_graph(onnx, input, value));
         }
+        // Presets have numbers that a model of bytes does not take.
+        let floats = input.as_ref().ok().filter(|input| input.element != Element::U8);
         Ok(Self {
-            candidates: identity::candidates(onnx, &folder, input.as_ref().ok()),
+            candidates: identity::candidates(onnx, &folder, floats),
             statements: found,
             input,
             package,
@@ -91,7 +93,7 @@ fn facts<'a>(onnx: &OnnxFile, input: &'a InputSpec, value: &Value) -> Facts<'a> 
     let classes = onnx.outputs().into_iter().find(|output| outputs.contains(&output.name));
     let classes = classes.and_then(|output| {
         let dims = output.dims?;
-        let long = dims.iter().skip(1).filter_map(|dim| dim.fixed()).find(|&dim| dim != 1);
+        let long = dims.iter().skip(1).filter_map(crate::onnx::Dim::fixed).find(|&dim| dim != 1);
         long.and_then(|classes| usize::try_from(classes).ok())
     });
     Facts { input, size: input.fixed_size(layout), layout, classes }

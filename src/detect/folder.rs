@@ -93,6 +93,7 @@ impl Folder {
     /// # Errors
     ///
     /// A message when it is larger than 32 MiB, cannot be read, or is not UTF-8.
+    #[must_use]
     pub fn text(&self, name: &str) -> Option<Result<Found<String>, Problem>> {
         let (path, shown) = self.find(name)?;
         let fail = |reason: String| Problem { name: shown.clone(), reason };
@@ -113,6 +114,7 @@ impl Folder {
     /// # Errors
     ///
     /// As [`Folder::text`], and when it is no JSON.
+    #[must_use]
     pub fn json(&self, name: &str) -> Option<Result<Found<Value>, Problem>> {
         self.parsed(name, |text| serde_json::from_str(text).map_err(|e| format!("bad JSON: {e}")))
     }
@@ -122,6 +124,7 @@ impl Folder {
     /// # Errors
     ///
     /// As [`Folder::text`], and when it is no YAML, or uses aliases.
+    #[must_use]
     pub fn yaml(&self, name: &str) -> Option<Result<Found<Value>, Problem>> {
         self.parsed(name, |text| yaml::parse(text).map_err(|e| format!("bad YAML: {e}")))
     }

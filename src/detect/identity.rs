@@ -32,7 +32,7 @@ pub(super) fn candidates(
             );
         }
         ("data", _) => {
-            add("zoo/gluon", "its input is called `data`, as MXNet's exporter does".into())
+            add("zoo/gluon", "its input is called `data`, as MXNet's exporter does".into());
         }
         ("Input3", "CNTK") => {
             let name = if input.dims[2] == Some(64) { "zoo/emotion-ferplus" } else { "zoo/mnist" };

@@ -1,5 +1,5 @@
 //! Google's Teachable Machine: `metadata.json` of the browser's export, and `labels.txt` beside a
-//! Keras or TFLite model.
+//! Keras or `TFLite` model.
 
 use super::{Statement, Tier, fields::Fields, folder::Folder, saying::Numbers};
 use crate::{

@@ -1,0 +1,182 @@
+//! What a Keras model or a TensorFlow `SavedModel` says about itself.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use serde::Serialize;
+
+use super::{LabelsFound, line, lines};
+use crate::{
+    detect::{self, Statement, evidence_lines, folder::Folder},
+    error::{RunError, with_causes},
+    keras::{Fault, KerasError, KerasFile, Signature, SignatureTensor, signatures},
+    recipe::RecipeSpec,
+};
+
+/// What a Keras model or a `SavedModel` folder says about itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct KerasReport {
+    /// [`super::SCHEMA`].
+    pub schema: u32,
+    /// The file or folder.
+    pub path: String,
+    /// What it is: an archive, an HDF5 file, a folder.
+    pub container: Option<&'static str>,
+    /// The version of Keras that wrote it.
+    pub keras: Option<String>,
+    /// The model's name and its number of layers.
+    pub model: Option<String>,
+    /// Numbers in its weights.
+    pub parameters: Option<u64>,
+    /// Signatures of a `SavedModel`, one line each, as `saved_model_cli show --all` has them.
+    pub signatures: Vec<String>,
+    /// The keys of the recipe that somebody says.
+    pub recipe: RecipeSpec,
+    /// Who says each of them.
+    pub evidence: BTreeMap<&'static str, String>,
+    /// Names of the classes.
+    pub labels: Option<LabelsFound>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+    /// What has to be settled.
+    pub problems: Vec<String>,
+}
+
+impl KerasReport {
+    /// Reads the model at `path`; `None` when it is of another kind.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` for an unknown preset in what a person `said`, `Model` when there is no such path.
+    pub fn new(path: &Path, said: &RecipeSpec) -> Result<Option<Self>, RunError> {
+        let opened = KerasFile::open(path);
+        let saved_model = path.join("saved_model.pb").is_file();
+        if let (Err(error), false) = (&opened, saved_model)
+            && matches!(error.fault(), Fault::Foreign { .. } | Fault::Unreadable(_))
+        {
+            return Ok(None);
+        }
+        let mut report = Self::empty(path);
+        if saved_model {
+            match signatures(path) {
+                Ok(found) => report.signatures = found.iter().map(signature_text).collect(),
+                Err(error) => report.problems.push(fault_text(&error)),
+            }
+        }
+        let statements = match &opened {
+            Ok(file) => {
+                report.describe(file);
+                detect::keras::statements(file, "the Keras model")
+            }
+            Err(error) => {
+                report.problems.push(fault_text(error));
+                Vec::new()
+            }
+        };
+        report.weigh(path, said, &statements)?;
+        Ok(Some(report))
+    }
+
+    fn empty(path: &Path) -> Self {
+        Self {
+            schema: super::SCHEMA,
+            path: path.display().to_string(),
+            container: None,
+            keras: None,
+            model: None,
+            parameters: None,
+            signatures: Vec::new(),
+            recipe: RecipeSpec::default(),
+            evidence: BTreeMap::new(),
+            labels: None,
+            notes: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn describe(&mut self, file: &KerasFile) {
+        self.container = Some(file.container().name());
+        self.keras = file.keras_version().map(str::to_owned);
+        let layers = file.model().walk().len();
+        self.model = Some(format!("`{}`, {layers} layers", file.model().name));
+        match file.weight_index() {
+            Ok(index) => {
+                let count =
+                    |shape: &[usize]| shape.iter().map(|&side| side as u64).product::<u64>();
+                self.parameters = Some(index.iter().map(|weight| count(&weight.shape)).sum());
+            }
+            Err(error) => self.problems.push(fault_text(&error)),
+        }
+    }
+
+    fn weigh(
+        &mut self,
+        path: &Path,
+        said: &RecipeSpec,
+        statements: &[Statement],
+    ) -> Result<(), RunError> {
+        let folder = Folder::beside(path)?;
+        let decision = detect::decide(said, statements, None).map_err(RunError::Usage)?;
+        self.labels = match detect::label_files(&folder) {
+            Ok(found) => found.map(|(labels, place)| LabelsFound::new(&labels, &place)),
+            Err(reason) => {
+                self.problems.push(reason);
+                None
+            }
+        };
+        self.recipe = decision.recipe;
+        self.evidence = decision.evidence;
+        self.notes = decision.notes;
+        self.problems.extend(decision.problems);
+        Ok(())
+    }
+}
+
+fn fault_text(error: &KerasError) -> String {
+    let hint = error.fault().hint().map_or(String::new(), |hint| format!("\nhint: {hint}"));
+    format!("{}{hint}", with_causes(error))
+}
+
+/// A signature as one line: tags, key, inputs and outputs.
+fn signature_text(signature: &Signature) -> String {
+    let tensor = |tensor: &SignatureTensor| {
+        let side = |side: &Option<usize>| side.map_or("-1".to_owned(), |side| side.to_string());
+        let shape = match &tensor.shape {
+            Some(shape) => shape.iter().map(side).collect::<Vec<_>>().join(", "),
+            None => "unknown rank".to_owned(),
+        };
+        format!("{} {} ({shape}) {}", tensor.key, tensor.dtype, tensor.name)
+    };
+    let list =
+        |tensors: &[SignatureTensor]| tensors.iter().map(tensor).collect::<Vec<_>>().join("; ");
+    format!(
+        "[{}] {}: takes {}; answers {}; method {}",
+        signature.tags.join(", "),
+        signature.key,
+        list(&signature.inputs),
+        list(&signature.outputs),
+        signature.method
+    )
+}
+
+impl fmt::Display for KerasReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        line(f, "model", &self.path)?;
+        let version = self.keras.as_ref().map(|version| format!(", Keras {version}"));
+        let kind = self.container.map(|kind| format!("{kind}{}", version.unwrap_or_default()));
+        lines(f, "kind", kind.into_iter())?;
+        let weights = self.parameters.map(|count| format!("{count} numbers in its weights"));
+        lines(f, "network", self.model.iter().cloned().chain(weights))?;
+        lines(f, "signature", self.signatures.iter().cloned())?;
+        lines(f, "recipe", evidence_lines(&self.recipe, &self.evidence).into_iter())?;
+        if let Some(labels) = &self.labels {
+            line(f, "labels", &format!("{} from {}", labels.count, labels.place))?;
+        }
+        lines(f, "note", self.notes.iter().cloned())?;
+        lines(f, "problem", self.problems.iter().cloned())?;
+        line(
+            f,
+            "verdict",
+            "a Keras or TensorFlow model: linnaeus reads it, and runs ONNX; convert it first",
+        )
+    }
+}
