@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// The base of `nested_2.h5` and `nested_frozen_2.h5`, which tests/models/make_keras.py makes.
+    /// The base of `nested_2.h5` and `nested_frozen_2.h5`, made by `tests/models/make_keras.py`.
     fn outer(trainable: bool) -> Model {
         let layer =
             |class: &str, name: &str| json!({"class_name": class, "config": {"name": name}});
