@@ -63,10 +63,11 @@ pub mod package;
 /// Scores to the most probable classes.
 pub mod rank;
 
-/// An ONNX file, read as a file.
-pub mod onnx;
 /// What a figure from a sample is worth.
 pub mod statistics;
+
+/// An ONNX file, read as a file.
+pub mod onnx;
 
 /// Rows to a file that appears whole or not at all.
 pub mod output;

@@ -85,6 +85,9 @@ fn every_layer_gets_its_own_weights() {
         assert!(count == counted || count + seeds == counted, "{name}: {count}, not {counted}");
         for leaf in said["leaves"].as_array().unwrap() {
             let path = texts(&leaf["path"]);
+            let roles: Vec<_> = index.iter().filter(|weight| weight.layer == path).collect();
+            let roles: Vec<_> = roles.iter().map(|weight| weight.role.as_str()).collect();
+            assert_eq!(roles, texts(&leaf["names"]), "{name}: {path:?}");
             let tensors = file.weights(&path).unwrap();
             let shapes: Vec<_> = tensors.iter().map(|tensor| tensor.shape.clone()).collect();
             let expected: Vec<Vec<usize>> = (leaf["shapes"].as_array().unwrap().iter())

@@ -65,6 +65,7 @@ def describe(model):
         described.append({
             "path": list(path),
             "class": type(layer).__name__,
+            "names": [w.name.split("/")[-1].split(":")[0] for w in weights],
             "shapes": [shapes(w.shape) for w in weights],
             "sums": [float(np.sum(np.asarray(w, dtype=np.float64))) for w in weights],
         })

@@ -136,3 +136,47 @@ fn list(
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The base of `nested_2.h5` and `nested_frozen_2.h5`, made by `tests/models/make_keras.py`.
+    fn outer(trainable: bool) -> Model {
+        let layer =
+            |class: &str, name: &str| json!({"class_name": class, "config": {"name": name}});
+        let inner = json!({"class_name": "Sequential", "config": {
+            "name": "inner", "layers": [layer("Dense", "a"), layer("Dense", "b")]}});
+        let stem = [layer("Conv2D", "stem"), layer("BatchNormalization", "bn"), inner];
+        let base = json!({"class_name": "Sequential", "config": {
+            "name": "base", "trainable": trainable, "layers": stem}});
+        let model = json!({"class_name": "Sequential", "config": {"name": "m", "layers": [base]}});
+        Model::parse(&model).unwrap()
+    }
+
+    #[test]
+    fn weights_whose_names_say_nothing_are_told_by_their_order() {
+        // The orders in which tf_keras 2.21 lists them.
+        let trained = "stem/kernel stem/bias bn/gamma bn/beta a/kernel a/bias b/kernel b/bias \
+                       bn/moving_mean bn/moving_variance";
+        let frozen = "stem/kernel stem/bias bn/gamma bn/beta bn/moving_mean bn/moving_variance \
+                      a/kernel a/bias b/kernel b/bias";
+        for (trainable, order) in [(true, trained), (false, frozen)] {
+            let model = outer(trainable);
+            let base = model.layer("base").unwrap();
+            let places: Vec<String> = (0..10).map(|at| format!("base/w{at}:0")).collect();
+            let placed = nested(base, base.model.as_ref().unwrap(), &places).unwrap();
+            let mut found = vec![String::new(); 10];
+            for Placed { layer, arrays } in placed {
+                for (role, place) in arrays {
+                    let at = places.iter().position(|known| *known == place).unwrap();
+                    found[at] = format!("{}/{role}", layer.last().unwrap());
+                }
+            }
+            assert_eq!(found.join(" "), order);
+            assert!(nested(base, base.model.as_ref().unwrap(), &places[1..]).is_err());
+        }
+    }
+}

@@ -47,21 +47,25 @@ fn roles_of(class: &str, config: &serde_json::Map<String, Value>) -> Option<Vec<
             let adapted = config.get("mean").is_none_or(Value::is_null);
             list(&[("mean", adapted), ("variance", adapted), ("count", adapted)])
         }
-        "MultiHeadAttention" => {
-            let parts = ["query", "key", "value", "output"]
-                .map(|part| [(format!("{part}/kernel"), true), (format!("{part}/bias"), bias)]);
-            Some(parts.into_iter().flatten().filter(|(_, kept)| *kept).map(|(r, _)| r).collect())
-        }
-        "TimeDistributed" => {
-            let inner = config.get("layer")?;
-            let class = dialect::without_package(inner.get("class_name")?.as_str()?).1;
-            let settings = dialect::settings(inner.get("config")?.as_object()?.clone());
-            let roles = roles_of(dialect::class(class), &settings)?;
-            Some(roles.into_iter().map(|role| format!("layer/{role}")).collect())
-        }
+        "MultiHeadAttention" => Some(attention(bias)),
+        "TimeDistributed" => inside(config.get("layer")?),
         _ if without_weights(class) => Some(Vec::new()),
         _ => None,
     }
+}
+
+fn attention(bias: bool) -> Vec<String> {
+    let parts = ["query", "key", "value", "output"];
+    let both = parts.map(|part| [format!("{part}/kernel"), format!("{part}/bias")]);
+    both.into_iter().flatten().filter(|role| bias || !role.ends_with("bias")).collect()
+}
+
+/// The weights of a layer inside a wrapper.
+fn inside(layer: &Value) -> Option<Vec<String>> {
+    let class = dialect::without_package(layer.get("class_name")?.as_str()?).1;
+    let settings = dialect::settings(layer.get("config")?.as_object()?.clone());
+    let roles = roles_of(dialect::class(class), &settings)?;
+    Some(roles.into_iter().map(|role| format!("layer/{role}")).collect())
 }
 
 /// Classes of which no weight is needed; `Random…` layers may store the state of a generator.
