@@ -137,7 +137,7 @@ impl Classifier {
     }
 
     /// What the model answers for a few images, given as the names and bytes of their files: the
-    /// activation of its scores, and the best class of each.
+    /// activation of its scores, and the `k` best classes of each.
     ///
     /// # Errors
     ///
@@ -145,10 +145,11 @@ impl Classifier {
     pub fn answers(
         &mut self,
         images: &[(&str, &[u8])],
-    ) -> Result<(Activation, Vec<Ranked>), RunError> {
+        k: usize,
+    ) -> Result<(Activation, Vec<Vec<Ranked>>), RunError> {
         let session = self.sessions.session()?;
         let mut engine = OrtEngine::new(session, &self.recipe, &self.input, &self.output.name);
-        let answers = golden::answers(&mut engine, &self.recipe, &self.input, images);
+        let answers = golden::answers(&mut engine, &self.recipe, &self.input, (images, k));
         self.sessions.give_back(engine.into_session());
         answers
     }

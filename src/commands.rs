@@ -1,6 +1,6 @@
 //! What each command does: one call into the library, and its result to the right stream.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::CommandFactory as _;
 use linnaeus::{
@@ -9,6 +9,7 @@ use linnaeus::{
     error::{Exit, RunError, with_causes},
     interrupt::{self, Stop},
     job::Job,
+    predict,
     progress::printable,
     run::Run,
     runtime::{self, Description, RuntimeRequest, install},
@@ -73,7 +74,11 @@ fn classify(
     if print_job {
         return print(&job.with_absolute_paths().to_toml()?);
     }
+    let table = wants_table(&job);
     let config = Config::resolve(job)?;
+    if let (Some(classes), [image], false) = (table, &config.inputs[..], dry_run) {
+        return models::table(&config.model, image, classes);
+    }
     let quiet = config.quiet;
     if dry_run {
         return print(&Run::prepare(config)?.describe()?);
@@ -91,6 +96,14 @@ fn classify(
         let _ = write!(io::stderr(), "{}", printable(&summary.to_string()));
     }
     Ok(summary.exit)
+}
+
+/// How many classes a person who gives one image and a terminal is shown as a table.
+fn wants_table(job: &Job) -> Option<usize> {
+    let one = job.inputs.as_ref().is_some_and(|inputs| inputs.len() == 1 && inputs[0].is_file());
+    let rows = job.output.is_some() || job.format.is_some() || job.manifest.is_some();
+    let shown = one && !rows && io::stdout().is_terminal();
+    shown.then(|| job.top_k.map_or(predict::USUAL_CLASSES, usize::from))
 }
 
 fn install(what: Installable) -> Result<Exit, RunError> {

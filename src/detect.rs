@@ -146,6 +146,12 @@ pub struct Decision {
 /// Who says a key when a person does.
 pub const PERSON: &str = "the job";
 
+/// Whether this evidence is a person's word.
+#[must_use]
+pub fn is_persons(evidence: &str) -> bool {
+    evidence == PERSON || evidence.starts_with("preset ")
+}
+
 /// Weighs what a person `said` against what the places say of a model whose input has the `fixed`
 /// size.
 ///
@@ -269,7 +275,7 @@ impl Decision {
             wanted.part_text(Group::Numbers),
             graph.because.get("scale").map_or("", String::as_str)
         );
-        if sayer == PERSON || sayer.starts_with("preset ") {
+        if is_persons(&sayer) {
             self.notes.push(both);
         } else {
             self.problems.push(format!(

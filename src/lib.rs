@@ -96,6 +96,9 @@ pub mod engine;
 /// A model, and everything that it takes to use it right.
 pub mod classifier;
 
+/// One image's best classes, for a person.
+pub mod predict;
+
 /// A model that carries its recipe with it.
 pub mod pack;
 

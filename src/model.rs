@@ -558,6 +558,18 @@ mod tests {
             let message = ModelFile::open("/dev/null".as_ref()).unwrap_err().to_string();
             assert!(message.contains("device"), "{message}");
         }
-        assert!(ModelFile::open(folder.path()).unwrap_err().to_string().contains("folder"));
+    }
+
+    #[test]
+    fn a_folder_stands_for_the_one_model_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = || ModelFile::open(folder.path()).unwrap_err().to_string();
+        assert!(message().contains("without a model.onnx"), "{}", message());
+        std::fs::write(folder.path().join("b.onnx"), b"b").unwrap();
+        assert_eq!(ModelFile::open(folder.path()).unwrap().bytes, 1);
+        std::fs::write(folder.path().join("a.onnx"), b"a").unwrap();
+        assert!(message().contains("a.onnx, b.onnx"), "{}", message());
+        std::fs::write(folder.path().join("model.onnx"), b"model").unwrap();
+        assert_eq!(ModelFile::open(folder.path()).unwrap().bytes, 5);
     }
 }

@@ -69,8 +69,8 @@ pub fn pack(
     let (activation, answers) = if images.is_empty() {
         (None, Vec::new())
     } else {
-        let (activation, answers) = classifier.answers(&borrowed)?;
-        (Some(activation), answers)
+        let (activation, answers) = classifier.answers(&borrowed, 1)?;
+        (Some(activation), answers.into_iter().flatten().collect())
     };
     let goldens = images.into_iter().zip(expected).zip(answers).map(|((image, expected), best)| {
         confirm(&classifier, expected, best.class, best.probability)?;

@@ -99,6 +99,9 @@ impl Run {
         let total = Arc::new(AtomicU64::new(0));
         let progress = Progress::start(self.show(), Arc::clone(&total));
         progress.note(&self.headline());
+        for line in self.found() {
+            progress.note(&line);
+        }
         let counted = progress.wants_total().then_some(&*total);
         let mut recorder = Recorder::new(output, table.top_k, &self, progress);
 
@@ -143,6 +146,19 @@ impl Run {
             done.store(true, Ordering::Relaxed);
             outcome
         })
+    }
+
+    /// What was found out rather than said, and what a person should know about it.
+    fn found(&self) -> Vec<String> {
+        let mut lines = self.classifier.notes.clone();
+        let evidence = self.evidence_text();
+        if !evidence.is_empty() {
+            lines.push(format!("recipe: {evidence}"));
+        }
+        if let (Some((_, place)), None) = (&self.classifier.labels, &self.config.model.labels) {
+            lines.push(format!("labels: {place}"));
+        }
+        lines
     }
 
     fn walk(&self) -> Result<Walk, RunError> {

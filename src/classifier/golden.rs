@@ -19,7 +19,7 @@ use crate::{
 /// add in different orders, and quantised models amplify it.
 const TOLERANCE: f64 = 0.02;
 
-/// The best class of each of a few images, given as the bytes of their files with their names.
+/// The `k` best classes of each of a few images, given as the bytes of their files with their names.
 ///
 /// # Errors
 ///
@@ -28,8 +28,8 @@ pub(super) fn answers(
     engine: &mut OrtEngine,
     recipe: &Recipe,
     input: &InputSpec,
-    images: &[(&str, &[u8])],
-) -> Result<(Activation, Vec<Ranked>), RunError> {
+    (images, k): (&[(&str, &[u8])], usize),
+) -> Result<(Activation, Vec<Vec<Ranked>>), RunError> {
     let scores = match recipe.element {
         Element::U8 => scores::<u8>(engine, recipe, input, images),
         Element::F16 => scores::<f16>(engine, recipe, input, images),
@@ -41,8 +41,7 @@ pub(super) fn answers(
         None => rank::detect(&scores, classes).map_err(RunError::Model)?.activation,
     };
     let best = |row: &[f32]| {
-        let ranked = rank::top_k(row, activation, 1);
-        ranked.map(|ranked| ranked[0]).map_err(|error| RunError::Model(error.to_string()))
+        rank::top_k(row, activation, k).map_err(|error| RunError::Model(error.to_string()))
     };
     let best: Result<Vec<_>, _> = scores.chunks_exact(classes.max(1)).map(best).collect();
     Ok((activation, best?))
@@ -58,7 +57,7 @@ fn scores<T: Feed>(
     let mut bench = Workbench::new(recipe.clone(), limits);
     let (mut all, mut scores) = (Vec::new(), Vec::new());
     for (name, bytes) in images {
-        let fail = |reason: String| RunError::Model(format!("the golden image {name}: {reason}"));
+        let fail = |reason: String| RunError::Model(format!("the image {name}: {reason}"));
         let mut tensor =
             bench.prepare::<T>(bytes, Path::new(name)).map_err(|error| fail(error.to_string()))?;
         tensor.resize(tensor.len() * input.batch.unwrap_or(1), T::default());
@@ -80,9 +79,9 @@ pub(super) fn check(
     (goldens, labels): (&[Golden], Option<&Labels>),
 ) -> Result<(), RunError> {
     let images: Vec<_> = goldens.iter().map(|g| (g.name.as_str(), &g.image[..])).collect();
-    let (_, found) = answers(engine, recipe, input, &images)?;
+    let (_, found) = answers(engine, recipe, input, (&images, 1))?;
     let named = |class: usize| labels.and_then(|labels| labels.name(class)).unwrap_or("no name");
-    for (golden, found) in goldens.iter().zip(found) {
+    for (golden, found) in goldens.iter().zip(found.into_iter().flatten()) {
         let near = (found.probability - golden.probability).abs() <= TOLERANCE;
         if found.class == golden.class && near {
             continue;

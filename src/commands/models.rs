@@ -1,11 +1,13 @@
 //! The commands about models rather than folders of images.
 
 use std::{
+    io::{self, Write as _},
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
 use linnaeus::{
+    classifier::Classifier,
     config::{self, ModelConfig},
     detect::Examined,
     doctor::{self, Truth},
@@ -14,7 +16,8 @@ use linnaeus::{
     job::Job,
     labels::Labels,
     model::ModelFile,
-    pack,
+    pack, predict,
+    progress::printable,
     recipe::{Recipe, preset},
     tensor::{Difference, Tensor},
 };
@@ -27,7 +30,7 @@ fn show(
     json: bool,
 ) -> Result<Exit, RunError> {
     if !json {
-        return print(&linnaeus::progress::printable(&report.to_string()));
+        return print(&printable(&report.to_string()));
     }
     let text = serde_json::to_string_pretty(report)
         .map_err(|error| RunError::Internal(error.to_string()))?;
@@ -95,6 +98,15 @@ pub(super) fn tensor(image: &Path, job: &Job, output: &Path) -> Result<Exit, Run
         .map_err(|error| RunError::Usage(format!("cannot prepare {}: {error}", image.display())))?;
     tensor.write_npy(output)?;
     Ok(Exit::Complete)
+}
+
+/// One image as a table; what was found out about the recipe goes before it.
+pub(super) fn table(config: &ModelConfig, image: &Path, classes: usize) -> Result<Exit, RunError> {
+    let mut classifier = Classifier::open(config)?;
+    for note in &classifier.notes {
+        let _ = writeln!(io::stderr(), "{}", printable(note));
+    }
+    print(&printable(&predict::predict(&mut classifier, image, classes)?.to_string()))
 }
 
 pub(super) fn tensor_diff(a: &Path, b: &Path, tolerance: f32) -> Result<Exit, RunError> {

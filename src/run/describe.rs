@@ -6,6 +6,7 @@ use super::Run;
 use crate::{
     classifier::{Classifier, Topology},
     config::Target,
+    detect,
     error::RunError,
     job::Format,
     model::{self, Provider},
@@ -57,6 +58,7 @@ impl Run {
             ("takes", model::input_text(input)),
             ("answers", format!("{}, {classes} classes", model::output_text(output))),
             ("recipe", recipe_text(&classifier.recipe)),
+            ("", self.evidence_text()),
             (
                 "labels",
                 labels
@@ -85,10 +87,27 @@ impl Run {
             ),
         ];
         let mut text = String::new();
+        for note in &classifier.notes {
+            let _ = writeln!(text, "note      {note}");
+        }
         for (key, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
             let _ = writeln!(text, "{key:<9} {value}");
         }
         Ok(text)
+    }
+
+    /// Who says what, where it is not the job: `resize, mean, std by preprocessor_config.json`.
+    pub(super) fn evidence_text(&self) -> String {
+        let mut sayers: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (key, sayer) in &self.classifier.evidence {
+            match sayers.iter_mut().find(|(known, _)| known == sayer) {
+                Some((_, keys)) => keys.push(key),
+                None => sayers.push((sayer, vec![key])),
+            }
+        }
+        let others = sayers.into_iter().filter(|(sayer, _)| *sayer != detect::PERSON);
+        let text = others.map(|(sayer, keys)| format!("{} by {sayer}", keys.join(", ")));
+        text.collect::<Vec<_>>().join("; ")
     }
 
     fn count(&self) -> Result<Counts, RunError> {

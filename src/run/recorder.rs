@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::{
+    detect,
     error::{Exit, ItemError, RunError},
     interrupt::Stop,
     manifest::ActivationRecord,
@@ -26,6 +27,9 @@ pub(super) struct Recorder {
     progress: Progress,
     counts: Counts,
     activation: Option<(Activation, ActivationRecord)>,
+    /// Who says the activation, as long as the first batch has not confirmed it; a person needs no
+    /// confirmation.
+    unconfirmed: Option<String>,
     examples: Vec<String>,
     too_many: bool,
 }
@@ -43,6 +47,8 @@ pub(super) struct Recorded {
 impl Recorder {
     pub(super) fn new(output: Output, top_k: usize, run: &Run, progress: Progress) -> Self {
         let said = run.classifier.recipe.activation;
+        let sayer = run.classifier.evidence.get("activation").cloned();
+        let because = sayer.clone().unwrap_or_default();
         Self {
             output,
             top_k,
@@ -50,7 +56,8 @@ impl Recorder {
             max_errors: run.config.max_errors,
             progress,
             counts: Counts::default(),
-            activation: said.map(|said| (said, ActivationRecord::new(said, "the recipe says so"))),
+            activation: said.map(|said| (said, ActivationRecord::new(said, &because))),
+            unconfirmed: sayer.filter(|sayer| !detect::is_persons(sayer)),
             examples: Vec::new(),
             too_many: false,
         }
@@ -102,6 +109,9 @@ impl Recorder {
     /// What is applied to scores: as the recipe says, or as the first batch shows.
     fn activation(&mut self, scores: &[f32]) -> Result<Activation, RunError> {
         if let Some((activation, _)) = self.activation {
+            if let Some(sayer) = self.unconfirmed.take() {
+                confirm(activation, &sayer, scores, self.classes)?;
+            }
             return Ok(activation);
         }
         let found = rank::detect(scores, self.classes).map_err(RunError::Model)?;
@@ -149,4 +159,20 @@ impl Recorder {
             exit,
         })
     }
+}
+
+/// Checks what a file says of scores against the first of them.
+fn confirm(said: Activation, sayer: &str, scores: &[f32], classes: usize) -> Result<(), RunError> {
+    let found = rank::detect(scores, classes).map_err(RunError::Model)?;
+    // Scores between 0 and 1 may be logits by chance, but others are never probabilities.
+    let probabilities = found.activation == Activation::None;
+    if (said == Activation::None) == probabilities || classes == 1 {
+        return Ok(());
+    }
+    Err(RunError::Model(format!(
+        "`activation = \"{said}\"` is said by {sayer}, and the first images contradict it: {}\n\
+         hint: say `activation = \"{}\"` under `[recipe]` if the images are right, or `{said}` to \
+         insist",
+        found.because, found.activation
+    )))
 }
