@@ -18,25 +18,9 @@ use std::{
 use linnaeus::{
     decode::{Budget, Decoder, Limits, Pixels, Policy},
     preprocess::{Preprocessor, Scratch},
-    recipe::{Element, InputSpec, Interpolation, Kernel, Recipe, RecipeSpec},
+    recipe::{Element, InputSpec, Recipe, RecipeSpec},
 };
 use serde::Deserialize;
-
-/// Kernels and filters that have words and no arithmetic yet. To be emptied.
-const AWAITED: &[(Kernel, &[Interpolation])] = &[
-    (Kernel::OpenCv, &[Interpolation::Nearest, Interpolation::Bicubic, Interpolation::Area]),
-    (Kernel::TensorFlow, &[Interpolation::Nearest, Interpolation::Bicubic, Interpolation::Area]),
-    (Kernel::TensorFlow1, &[Interpolation::Bilinear]),
-    (Kernel::Torch, EVERY),
-    (Kernel::TorchFloat, EVERY),
-    (Kernel::TorchFloatRounded, EVERY),
-];
-
-const EVERY: &[Interpolation] =
-    &[Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic];
-
-/// Records whose words are no recipe yet: torch has its Lanczos for bytes, linnaeus's kernel not.
-const UNREAD: &[&str] = &["ViT lanczos torchvision h61w97.png"];
 
 #[derive(Debug, Deserialize)]
 struct Golden {
@@ -123,12 +107,6 @@ impl Record {
     }
 }
 
-fn is_awaited(recipe: &Recipe) -> bool {
-    AWAITED.iter().any(|(kernel, filters)| {
-        *kernel == recipe.kernel && filters.contains(&recipe.interpolation)
-    })
-}
-
 /// What one ecosystem came to.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -136,7 +114,6 @@ struct Outcome {
     same: usize,
     /// Of the records that have a recipe of their own, and not only the nearest one.
     worst: f32,
-    awaited: usize,
     noted: usize,
     wrong: Vec<String>,
 }
@@ -150,19 +127,11 @@ fn check(ecosystem: &str) -> (Golden, Outcome) {
     for record in &golden.records {
         let recipe = match record.resolve() {
             Ok(recipe) => recipe,
-            Err(_) if UNREAD.contains(&record.name.as_str()) => {
-                outcome.awaited += 1;
-                continue;
-            }
             Err(error) => {
                 outcome.wrong.push(format!("{}: {error}", record.name));
                 continue;
             }
         };
-        if is_awaited(&recipe) {
-            outcome.awaited += 1;
-            continue;
-        }
         let (worst, same) = record.compare(recipe, &data);
         outcome.compared += 1;
         outcome.same += usize::from(same);
@@ -189,18 +158,17 @@ fn hold(ecosystem: &str, records: usize) {
         golden.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     told!(
         "{ecosystem}: {} of {} records, {} the same to the last bit, worst difference {:e}, {} only \
-         near, {} awaited ({})",
+         near ({})",
         outcome.compared,
         golden.records.len(),
         outcome.same,
         outcome.worst,
         outcome.noted,
-        outcome.awaited,
         versions.join(", ")
     );
     assert!(outcome.wrong.is_empty(), "{ecosystem}:\n{}", outcome.wrong.join("\n"));
     assert_eq!(golden.records.len(), records, "{ecosystem}");
-    assert_eq!(outcome.compared + outcome.awaited, records, "{ecosystem}");
+    assert_eq!(outcome.compared, records, "{ecosystem}");
 }
 
 #[test]

@@ -50,9 +50,10 @@ def make_images():
     Image.fromarray(formula(45, 33)[..., 1]).save(IMAGES / "h45w33-gray.png", optimize=True)
 
 
-# Odd sides; tall, with alpha; gray; landscape; very wide; smaller than every target.
+# Odd sides; tall, with alpha; gray; landscape; portrait; very wide; smaller than every target.
 ODD, TALL, GRAY = "h61w97.png", "h130w40-alpha.png", "h45w33-gray.png"
-LANDSCAPE, WIDE, SMALL, TINY = "h30w40.png", "h19w71.png", "h12w12.png", "h4w5.png"
+LANDSCAPE, PORTRAIT, WIDE = "h30w40.png", "h47w26.png", "h19w71.png"
+SMALL, TINY = "h12w12.png", "h4w5.png"
 
 
 def path(image):
@@ -102,22 +103,23 @@ class Records:
         offset = self.places.setdefault(data, len(self.data))
         if offset == len(self.data):
             self.data += data
-        self.records.append({
-            "name": name,
-            "image": image,
-            "recipe": words,
-            "dims": tensor.shape,
-            "crc": f"{zlib.crc32(tensor.tobytes()):08x}",
-            "stride": stride,
-            "offset": offset,
-            "bound": bound,
-            **more,
-        })
+        self.records.append(
+            {
+                "name": name,
+                "image": image,
+                "recipe": words,
+                "dims": tensor.shape,
+                "crc": f"{zlib.crc32(tensor.tobytes()):08x}",
+                "stride": stride,
+                "offset": offset,
+                "bound": bound,
+                **more,
+            }
+        )
 
     def write(self):
         lines = ",\n".join(
-            json.dumps(record, separators=(",", ":"), ensure_ascii=False)
-            for record in self.records
+            json.dumps(record, separators=(",", ":"), ensure_ascii=False) for record in self.records
         )
         text = f'{{"versions":{json.dumps(self.versions)},"records":[\n{lines}\n]}}\n'
         (HERE / f"{self.ecosystem}.json").write_text(text)
