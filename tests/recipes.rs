@@ -28,7 +28,7 @@ struct Golden {
     records: Vec<Record>,
 }
 
-/// A tensor that a package made of an image of `images/formula`.
+/// A tensor that a package made of an image of `images`.
 #[derive(Debug, Deserialize)]
 struct Record {
     name: String,
@@ -74,7 +74,7 @@ impl Record {
             policy: Policy { exif: recipe.exif, alpha: recipe.alpha, deep: recipe.deep },
             budget: Budget::new(1 << 24),
         };
-        let path = tests().join("images/formula").join(&self.image);
+        let path = tests().join("images").join(&self.image);
         let mut pixels = Pixels::default();
         decoder.decode(&fs::read(&path).unwrap(), &path, &mut pixels).unwrap();
         pixels

@@ -13,7 +13,9 @@ import numpy
 from PIL import Image
 
 HERE = pathlib.Path(__file__).resolve().parent
-IMAGES = HERE.parent.parent / "images" / "formula"
+IMAGES = HERE.parent.parent / "images"
+# Images of other tests too, and those that only these records use.
+SHARED, OWN = "formula", "recipes"
 
 # Elements that are kept of a tensor that is met to the last bit, and of others.
 KEPT_EXACT, KEPT = 400, 1400
@@ -42,12 +44,12 @@ def formula(height, width):
 
 def make_images():
     """The images that only these records use: odd sides, a tall one with alpha, a gray one."""
-    Image.fromarray(formula(61, 97)).save(IMAGES / "h61w97.png", optimize=True)
+    Image.fromarray(formula(61, 97)).save(IMAGES / OWN / "h61w97.png", optimize=True)
     y, x = numpy.indices((130, 40))
     alpha = ((y * 5 + x * 11) % 256).astype(numpy.uint8)
     tall = numpy.dstack([formula(130, 40), alpha])
-    Image.fromarray(tall).save(IMAGES / "h130w40-alpha.png", optimize=True)
-    Image.fromarray(formula(45, 33)[..., 1]).save(IMAGES / "h45w33-gray.png", optimize=True)
+    Image.fromarray(tall).save(IMAGES / OWN / "h130w40-alpha.png", optimize=True)
+    Image.fromarray(formula(45, 33)[..., 1]).save(IMAGES / OWN / "h45w33-gray.png", optimize=True)
 
 
 # Odd sides; tall, with alpha; gray; landscape; portrait; very wide; smaller than every target.
@@ -56,8 +58,13 @@ LANDSCAPE, PORTRAIT, WIDE = "h30w40.png", "h47w26.png", "h19w71.png"
 SMALL, TINY = "h12w12.png", "h4w5.png"
 
 
+def below_images(image):
+    folder = OWN if (IMAGES / OWN / image).exists() else SHARED
+    return f"{folder}/{image}"
+
+
 def path(image):
-    return str(IMAGES / image)
+    return str(IMAGES / below_images(image))
 
 
 def rgb(image):
@@ -106,7 +113,7 @@ class Records:
         self.records.append(
             {
                 "name": name,
-                "image": image,
+                "image": below_images(image),
                 "recipe": words,
                 "dims": tensor.shape,
                 "crc": f"{zlib.crc32(tensor.tobytes()):08x}",
