@@ -9,7 +9,7 @@ Each script of `recipes/` writes one ecosystem. It needs, in one environment (Py
 Two packages are asked in two versions. For the older ones, run their script again with them first
 on the path:
 
-    pip install --no-deps --target old transformers==4.57.6 'huggingface_hub<1.0' 'tokenizers<0.23' \\
+    pip install --no-deps --target old transformers==4.57.6 "huggingface_hub<1.0" "tokenizers<0.23" \\
         ultralytics==8.0.200
     PYTHONPATH=old python recipes/make_transformers.py
     PYTHONPATH=old python recipes/make_ultralytics.py

@@ -17,7 +17,7 @@ import tf_keras
 from PIL import Image, ImageOps
 
 import records
-from records import EXACT, GRAY, IMAGENET, LANDSCAPE, ODD, SMALL, TALL, TINY, WIDE, recipe
+from records import EXACT, GRAY, IMAGENET, LANDSCAPE, ODD, PORTRAIT, SMALL, TALL, TINY, WIDE, recipe
 
 RAW = {"scale": "1", "layout": "nhwc"}
 
@@ -44,7 +44,7 @@ def load_img(out):
         out.add(f"load_img grayscale {image}", image, tensor, words, EXACT)
     for filter in ["nearest", "bilinear", "lanczos"]:
         words = recipe(resize="aspect-box", interpolation=filter, **RAW)
-        for image, target in [(ODD, (20, 20)), (TALL, (18, 24)), (WIDE, (20, 16))]:
+        for image, target in [(ODD, (20, 20)), (PORTRAIT, (20, 20)), (WIDE, (20, 16))]:
             tensor = load(image, target, interpolation=filter, keep_aspect_ratio=True)
             out.add(f"load_img keep_aspect_ratio {filter} {image}", image, tensor, words, EXACT)
 
@@ -64,7 +64,9 @@ def preprocess_input(out):
     for mode, (family, numbers) in MODES.items():
         words = recipe(resize="squash", interpolation="nearest", layout="nhwc", **numbers)
         batch = numpy.expand_dims(load(LANDSCAPE, (16, 14)), 0)
-        out.add(f"preprocess_input {mode}", LANDSCAPE, family.preprocess_input(batch)[0], words, EXACT)
+        out.add(
+            f"preprocess_input {mode}", LANDSCAPE, family.preprocess_input(batch)[0], words, EXACT
+        )
         batch = tensorflow.constant(numpy.expand_dims(load(LANDSCAPE, (16, 14)), 0))
         tensor = numpy.asarray(family.preprocess_input(batch))[0]
         # Of a backend's tensor the mean is added with its sign turned.
@@ -124,16 +126,20 @@ def generator(out):
 
 def teachable_machine(out):
     words = {"scale": "1/127.5-1", "layout": "nhwc"}
-    for image, target in [(ODD, (20, 20)), (TALL, (20, 20)), (WIDE, (20, 20)), (TINY, (10, 10))]:
+    # A box between pixels: 26 of 47 rows begin at 10.5.
+    for image, target in [
+        (ODD, (18, 24)),
+        (PORTRAIT, (20, 20)),
+        (WIDE, (20, 16)),
+        (TINY, (10, 10)),
+    ]:
         fitted = ImageOps.fit(records.rgb(image), target[::-1], Image.Resampling.LANCZOS)
         tensor = (numpy.asarray(fitted).astype(numpy.float32) / 127.5) - 1
         said = recipe(resize="aspect-box exact", interpolation="lanczos", **words)
         out.add(f"Teachable Machine {image}", image, tensor, said, EXACT)
     frame = cv2.resize(cv2.imread(records.path(ODD)), (20, 20), interpolation=cv2.INTER_AREA)
     frame = numpy.asarray(frame, dtype=numpy.float32).reshape(1, 20, 20, 3)
-    said = recipe(
-        resize="squash", interpolation="area", kernel="opencv", channels="bgr", **words
-    )
+    said = recipe(resize="squash", interpolation="area", kernel="opencv", channels="bgr", **words)
     out.add("Teachable Machine OpenCV", ODD, ((frame / 127.5) - 1)[0], said, EXACT)
 
 

@@ -9,7 +9,6 @@ import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-import math
 from importlib.metadata import version
 
 import cv2
@@ -26,7 +25,7 @@ from model_api.adapters.utils import (
 from PIL import Image
 
 import records
-from records import EXACT, GRAY, IMAGENET, LANDSCAPE, ODD, ORDER, SMALL, TALL, TINY, WIDE, recipe
+from records import EXACT, IMAGENET, LANDSCAPE, ODD, ORDER, TALL, TINY, WIDE, recipe
 
 f32 = numpy.float32
 
@@ -186,10 +185,14 @@ def openvino(out):
             tensor = crop_resize_ocv(opencv(image), size)
             name = f"OpenVINO crop {size[1]}x{size[0]} {image}"
             # Its ratio is width by height where it compares, and turned where it crops.
-            note = {} if size == (20, 20) else {
-                "note": "not expressible: crop_resize_ocv takes the ratio of a size (width, "
-                "height) the wrong way round"
-            }
+            note = (
+                {}
+                if size == (20, 20)
+                else {
+                    "note": "not expressible: crop_resize_ocv takes the ratio of a size (width, "
+                    "height) the wrong way round"
+                }
+            )
             out.add(name, image, tensor, said, None if note else EXACT, **note)
         said = recipe(resize="fit", crop="top-left", **words)
         tensor = resize_image_with_aspect_ocv(opencv(image), (24, 20))
@@ -213,7 +216,12 @@ def opencv_filters(out):
             resize="squash", interpolation=filter, kernel="opencv", scale="1", layout="nhwc"
         )
         # Shrunk, shrunk by whole numbers, one side enlarged, both enlarged.
-        for image, size in [(ODD, (20, 20)), (LANDSCAPE, (20, 15)), (WIDE, (17, 23)), (TINY, (13, 11))]:
+        for image, size in [
+            (ODD, (20, 20)),
+            (LANDSCAPE, (20, 15)),
+            (WIDE, (17, 23)),
+            (TINY, (13, 11)),
+        ]:
             tensor = cv2.resize(opencv(image), size, interpolation=flag)
             out.add(f"OpenCV {filter} {image}", image, tensor, words, EXACT)
 

@@ -85,15 +85,19 @@ def plain():
         backends = ["pil"] if code > 1 else list(BACKENDS)
         yield Case(f"ViT {FILTERS[code]}", config, "squash", backends=backends)
     # Everything left to the class; a size in one number; a scale of its own; none at all.
-    yield Case("ViT short", {"feature_extractor_type": "ViTFeatureExtractor", "size": 20},
-               "squash", filter="bilinear")
+    yield Case(
+        "ViT short",
+        {"feature_extractor_type": "ViTFeatureExtractor", "size": 20},
+        "squash",
+        filter="bilinear",
+    )
     config = {"image_processor_type": "ViTImageProcessor", "size": 20, "resample": 2}
     scaled = {"rescale_factor": 1 / 127.5, "do_normalize": False}
-    yield Case("ViT 0 to 2", config | scaled, "squash",
-               numbers={"scale": "1/127.5"})
+    yield Case("ViT 0 to 2", config | scaled, "squash", numbers={"scale": "1/127.5"})
     raw = {"do_rescale": False, "image_mean": [127.5] * 3, "image_std": [127.5] * 3}
-    yield Case("ViT unscaled", config | raw, "squash",
-               numbers={"scale": "1", "mean": 127.5, "std": 127.5})
+    yield Case(
+        "ViT unscaled", config | raw, "squash", numbers={"scale": "1", "mean": 127.5, "std": 127.5}
+    )
     config = {
         "image_processor_type": "DeiTImageProcessor",
         "size": {"height": 24, "width": 24},
@@ -105,8 +109,9 @@ def plain():
     yield Case("DeiT", config, "squash 24x24", "center floor", IMAGENET, images=[ODD, TALL])
     if MAJOR < 5:
         config |= {"image_processor_type": "EfficientFormerImageProcessor"}
-        yield Case("EfficientFormer", config, "squash 24x24", "center floor", IMAGENET,
-                   backends=["pil"])
+        yield Case(
+            "EfficientFormer", config, "squash 24x24", "center floor", IMAGENET, backends=["pil"]
+        )
 
 
 def shortest_edges():
@@ -124,13 +129,34 @@ def shortest_edges():
     # The crop is 3 rows larger than the image: 2 are added before and 1 after, or 1 and 2.
     config = {"image_processor_type": "CLIPImageProcessor", "resample": 3, **base}
     config |= {"size": {"shortest_edge": 18}, **image_numbers(CLIP)}
-    yield Case("CLIP padded", config, "shorter-side 18", "center floor", CLIP, images=[TINY],
-               backends=["pil"])
-    yield Case("CLIP padded", config, "shorter-side 18", "center", CLIP, images=[TINY],
-               backends=["torchvision"])
+    yield Case(
+        "CLIP padded",
+        config,
+        "shorter-side 18",
+        "center floor",
+        CLIP,
+        images=[TINY],
+        backends=["pil"],
+    )
+    yield Case(
+        "CLIP padded",
+        config,
+        "shorter-side 18",
+        "center",
+        CLIP,
+        images=[TINY],
+        backends=["torchvision"],
+    )
     config |= {"size": {"shortest_edge": 24, "longest_edge": 40}}
-    yield Case("CLIP longest_edge", config, "shorter-side 24 at-most 40", "center floor", CLIP,
-               images=[LANDSCAPE, WIDE], backends=["torchvision"])
+    yield Case(
+        "CLIP longest_edge",
+        config,
+        "shorter-side 24 at-most 40",
+        "center floor",
+        CLIP,
+        images=[LANDSCAPE, WIDE],
+        backends=["torchvision"],
+    )
     config = {
         "image_processor_type": "LevitImageProcessor",
         "resample": 3,
@@ -146,13 +172,22 @@ def shortest_edges():
         "crop_size": CROP,
         "do_flip_channel_order": True,
     }
-    yield Case("MobileViT", config, "shorter-side 24", "center floor", {},
-               words={"channels": "bgr"}, images=[ODD, TALL])
+    yield Case(
+        "MobileViT",
+        config,
+        "shorter-side 24",
+        "center floor",
+        {},
+        words={"channels": "bgr"},
+        images=[ODD, TALL],
+    )
 
 
 def own_ways():
-    for size, resize in [({"shortest_edge": 20}, "shorter-side 22"),
-                         ({"height": 20, "width": 20}, "shorter-side 22")]:
+    for size, resize in [
+        ({"shortest_edge": 20}, "shorter-side 22"),
+        ({"height": 20, "width": 20}, "shorter-side 22"),
+    ]:
         config = {
             "image_processor_type": "PoolFormerImageProcessor",
             "resample": 3,
@@ -174,12 +209,20 @@ def own_ways():
     # 24 rows less 21 are 3 over: half of it is 1 rounded down, and 2 to even.
     fast_crop = "center floor" if MAJOR >= 5 else "center"
     for backend, crop in [("pil", "center floor"), ("torchvision", fast_crop)]:
-        yield Case("ConvNeXT", config, "shorter-side 24", crop, IMAGENET, images=[ODD, TALL],
-                   backends=[backend])
+        yield Case(
+            "ConvNeXT",
+            config,
+            "shorter-side 24",
+            crop,
+            IMAGENET,
+            images=[ODD, TALL],
+            backends=[backend],
+        )
         missing = {"image_processor_type": "ConvNextImageProcessor", "size": 21}
         filter = "bicubic" if MAJOR >= 5 else "bilinear"
-        yield Case("ConvNeXT short", missing, "shorter-side 24", crop, HALF, filter,
-                   backends=[backend])
+        yield Case(
+            "ConvNeXT short", missing, "shorter-side 24", crop, HALF, filter, backends=[backend]
+        )
     config = config | {"size": {"shortest_edge": 384}}
     yield Case("ConvNeXT 384", config, "squash", None, IMAGENET)
     for top in [True, False]:
@@ -194,8 +237,14 @@ def own_ways():
         }
         # Both divisions: by the square, in double precision.
         std = [root * root for root in ROOTS] if top else ROOTS
-        yield Case(f"EfficientNet {'with' if top else 'without'} top", config, "squash", None,
-                   {"mean": IMAGENET["mean"], "std": std}, bound=4 * ORDER if top else None)
+        yield Case(
+            f"EfficientNet {'with' if top else 'without'} top",
+            config,
+            "squash",
+            None,
+            {"mean": IMAGENET["mean"], "std": std},
+            bound=4 * ORDER if top else None,
+        )
     config = config | {"rescale_offset": True, "rescale_factor": 1 / 127.5, "do_normalize": False}
     yield Case("EfficientNet rescale_offset", config, "squash", None, {"scale": "1/127.5-1"})
     config = {
@@ -205,15 +254,37 @@ def own_ways():
         "crop_size": {"height": 24, "width": 24},
         **image_numbers(IMAGENET),
     }
-    yield Case("Perceiver", config, "center-square", None, IMAGENET,
-               note="not expressible: cut to (size/crop_size) of the shorter side in square")
+    yield Case(
+        "Perceiver",
+        config,
+        "center-square",
+        None,
+        IMAGENET,
+        note="not expressible: cut to (size/crop_size) of the shorter side in square",
+    )
     config = config | {"crop_size": SQUARE}
     yield Case("Perceiver whole", config, "center-square", None, IMAGENET)
     config = {"image_processor_type": "DINOv3ViTImageProcessorFast", "size": SQUARE, "resample": 2}
     # Scaled to 1 before it is resized, and not rounded.
-    yield Case("DINOv3", config | image_numbers(IMAGENET), "squash", None, IMAGENET,
-               backends=["torchvision"], words={"kernel": "torch-float"}, images=[ODD, TALL],
-               bound=4 * ORDER)
+    yield Case(
+        "DINOv3",
+        config | image_numbers(IMAGENET),
+        "squash",
+        None,
+        IMAGENET,
+        backends=["torchvision"],
+        words={"kernel": "torch-float"},
+        images=[ODD, TALL],
+        bound=4 * ORDER,
+    )
+
+
+def saved(config, backend):
+    """As the processor of that backend saves its type; from 5 on both save the same."""
+    kind = config.get("image_processor_type", "Fast")
+    if MAJOR >= 5 or backend == "pil" or kind.endswith("Fast"):
+        return dict(config)
+    return config | {"image_processor_type": f"{kind}Fast"}
 
 
 def processor(config, backend):
@@ -224,7 +295,8 @@ def processor(config, backend):
 
 def add(out, case):
     for backend in case.backends:
-        found = processor(case.config, backend)
+        config = saved(case.config, backend)
+        found = processor(config, backend)
         for image in case.images:
             tensor = found(records.rgb(image), return_tensors="pt")["pixel_values"][0]
             # The torchvision backend folds the scale into mean and std.
@@ -234,7 +306,7 @@ def add(out, case):
                 bound, note = None, {"note": case.more["note"]}
             name = f"{case.kind} {backend} {image}"
             words = recipe(**case.words(backend))
-            out.add(name, image, tensor, words, bound, **note, config=case.config)
+            out.add(name, image, tensor, words, bound, **note, config=config)
 
 
 def fused(out):
@@ -247,6 +319,7 @@ def fused(out):
         divisor = torch.tensor(IMAGENET["std"]) * (1.0 / (1 / 255))
         numbers = {"scale": "1", "mean": factor.tolist(), "std": divisor.tolist()}
         case = Case("ViT", config, "squash", None, numbers)
+        config = saved(config, "torchvision")
         found = processor(config, "torchvision")(records.rgb(image), return_tensors="pt")
         name = f"fused {case.filter} {image}"
         words = recipe(**case.words("torchvision"))

@@ -13,7 +13,9 @@ import numpy
 from PIL import Image
 
 HERE = pathlib.Path(__file__).resolve().parent
-IMAGES = HERE.parent.parent / "images" / "formula"
+IMAGES = HERE.parent.parent / "images"
+# Images of other tests too, and those that only these records use.
+SHARED, OWN = "formula", "recipes"
 
 # Elements that are kept of a tensor that is met to the last bit, and of others.
 KEPT_EXACT, KEPT = 400, 1400
@@ -42,21 +44,27 @@ def formula(height, width):
 
 def make_images():
     """The images that only these records use: odd sides, a tall one with alpha, a gray one."""
-    Image.fromarray(formula(61, 97)).save(IMAGES / "h61w97.png", optimize=True)
+    Image.fromarray(formula(61, 97)).save(IMAGES / OWN / "h61w97.png", optimize=True)
     y, x = numpy.indices((130, 40))
     alpha = ((y * 5 + x * 11) % 256).astype(numpy.uint8)
     tall = numpy.dstack([formula(130, 40), alpha])
-    Image.fromarray(tall).save(IMAGES / "h130w40-alpha.png", optimize=True)
-    Image.fromarray(formula(45, 33)[..., 1]).save(IMAGES / "h45w33-gray.png", optimize=True)
+    Image.fromarray(tall).save(IMAGES / OWN / "h130w40-alpha.png", optimize=True)
+    Image.fromarray(formula(45, 33)[..., 1]).save(IMAGES / OWN / "h45w33-gray.png", optimize=True)
 
 
-# Odd sides; tall, with alpha; gray; landscape; very wide; smaller than every target.
+# Odd sides; tall, with alpha; gray; landscape; portrait; very wide; smaller than every target.
 ODD, TALL, GRAY = "h61w97.png", "h130w40-alpha.png", "h45w33-gray.png"
-LANDSCAPE, WIDE, SMALL, TINY = "h30w40.png", "h19w71.png", "h12w12.png", "h4w5.png"
+LANDSCAPE, PORTRAIT, WIDE = "h30w40.png", "h47w26.png", "h19w71.png"
+SMALL, TINY = "h12w12.png", "h4w5.png"
+
+
+def below_images(image):
+    folder = OWN if (IMAGES / OWN / image).exists() else SHARED
+    return f"{folder}/{image}"
 
 
 def path(image):
-    return str(IMAGES / image)
+    return str(IMAGES / below_images(image))
 
 
 def rgb(image):
@@ -102,22 +110,23 @@ class Records:
         offset = self.places.setdefault(data, len(self.data))
         if offset == len(self.data):
             self.data += data
-        self.records.append({
-            "name": name,
-            "image": image,
-            "recipe": words,
-            "dims": tensor.shape,
-            "crc": f"{zlib.crc32(tensor.tobytes()):08x}",
-            "stride": stride,
-            "offset": offset,
-            "bound": bound,
-            **more,
-        })
+        self.records.append(
+            {
+                "name": name,
+                "image": below_images(image),
+                "recipe": words,
+                "dims": tensor.shape,
+                "crc": f"{zlib.crc32(tensor.tobytes()):08x}",
+                "stride": stride,
+                "offset": offset,
+                "bound": bound,
+                **more,
+            }
+        )
 
     def write(self):
         lines = ",\n".join(
-            json.dumps(record, separators=(",", ":"), ensure_ascii=False)
-            for record in self.records
+            json.dumps(record, separators=(",", ":"), ensure_ascii=False) for record in self.records
         )
         text = f'{{"versions":{json.dumps(self.versions)},"records":[\n{lines}\n]}}\n'
         (HERE / f"{self.ecosystem}.json").write_text(text)
