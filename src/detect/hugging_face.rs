@@ -218,8 +218,7 @@ fn other_task(fields: Fields<'_>) -> Option<String> {
     let names: Vec<&str> = fields.list("architectures")?.iter().filter_map(Value::as_str).collect();
     let classifies = |name: &&str| name.contains("ImageClassification");
     let elsewhere = |name: &&str| name.contains("For") && !classifies(name);
-    (!names.iter().any(classifies) && names.iter().any(elsewhere))
-        .then(|| names.join(", "))
+    (!names.iter().any(classifies) && names.iter().any(elsewhere)).then(|| names.join(", "))
 }
 
 #[cfg(test)]

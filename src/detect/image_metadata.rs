@@ -50,11 +50,11 @@ impl Keys<'_> {
         self.say_channels(statement)?;
         self.say_numbers(statement)?;
         if self.custom_vision {
-            self.say_geometry(statement)
+            self.say_geometry(statement);
         } else {
             statement.note("ONNX's image metadata does not tell how images are resized");
-            Ok(())
         }
+        Ok(())
     }
 
     fn say_channels(&self, statement: &mut Statement) -> Result<(), String> {
@@ -112,7 +112,7 @@ impl Keys<'_> {
 
     /// Its words are not documented; only those that Microsoft's sample code and exports show are
     /// read, and others are told.
-    fn say_geometry(&self, statement: &mut Statement) -> Result<(), String> {
+    fn say_geometry(&self, statement: &mut Statement) {
         let resize = self.preprocess("resizemethod").unwrap_or("Stretch");
         let crop = self.preprocess("cropmethod").unwrap_or("none");
         let sides = ["targetwidth", "targetheight", "cropwidth", "cropheight"];
@@ -139,7 +139,6 @@ impl Keys<'_> {
         }
         let because = "Custom Vision's sample code uses Pillow's default filter";
         statement.filter(because, Interpolation::Bicubic, Kernel::Pillow13);
-        Ok(())
     }
 }
 

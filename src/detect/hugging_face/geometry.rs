@@ -4,7 +4,7 @@ use super::{
     super::{
         Statement,
         fields::{Fields, as_side, as_size, odd, pixels},
-        saying::{CENTER_FLOOR, shorter_side},
+        saying::{CENTER, CENTER_FLOOR, shorter_side},
     },
     classes::{Default, Kind},
     processor::Processor,
@@ -51,6 +51,13 @@ pub(super) fn say(statement: &mut Statement, processor: &Processor<'_>) -> Resul
             (shorter_side(truncated(256.0 / 224.0 * side as f64)?), crop)
         }
         (Kind::PoolFormer, target) => (poolformer(processor, target, &mut because)?, crop),
+        (Kind::Perceiver, Target::Exact(size)) if crop == Some(size) => {
+            // The square is as large as the shorter side then.
+            because = format!("{because}, of a square by crop_size");
+            statement.size(&because, size);
+            statement.geometry(&because, Resize::CenterSquare, Crop::None);
+            return Ok(());
+        }
         (Kind::Perceiver, _) if crop.is_some() => {
             return Err(format!(
                 "{} cuts a square out of the middle first, which no recipe can say",
@@ -59,6 +66,9 @@ pub(super) fn say(statement: &mut Statement, processor: &Processor<'_>) -> Resul
         }
         (_, target) => (plain(target), crop),
     };
+    if let (Resize::ShorterSideAtMost { .. }, true) = (resize, processor.may_be_slow()) {
+        statement.note("transformers 4 ignores size.longest_edge when it resizes with Pillow");
+    }
     finish(statement, processor, &because, (resize, crop))
 }
 
@@ -91,7 +101,9 @@ fn finish(
             ));
         }
         (resize, Some(_)) => {
-            statement.geometry(because, resize, CENTER_FLOOR);
+            // ConvNext's fast class of version 4 crops as torchvision does.
+            let own = processor.class.kind == Kind::ConvNext && processor.is_fast_4();
+            statement.geometry(because, resize, if own { CENTER } else { CENTER_FLOOR });
             say_crop(statement, processor, crop);
         }
     }

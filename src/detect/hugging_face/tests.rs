@@ -63,6 +63,7 @@ fn sizes_are_read_in_all_their_forms() {
             "squash 160x160 / center floor / 224x224",
         ),
         ("EfficientNet", json!({}), "squash / none / 346x346"),
+        ("Perceiver", json!({"size": 256}), "center-square / none / 256x256"),
         (
             "MobileViT",
             json!({"size": {"shortest_edge": 288}, "crop_size": {"height": 256, "width": 256}}),
@@ -165,6 +166,12 @@ fn channels_kernel_and_filter_are_the_classs() {
     assert_eq!(recipe("MobileViTImageProcessor", None).channels, Some(Channels::Bgr));
     assert_eq!(recipe("DINOv3ViTImageProcessorFast", None).kernel, Some(Kernel::TorchFloat));
     assert_eq!(recipe("ViTImageProcessorFast", None).kernel, Some(Kernel::Pillow13));
+    let crop = |name: &str| {
+        let processor = json!({"image_processor_type": name, "size": {"shortest_edge": 224}});
+        read(&processor).recipe.crop.unwrap().to_string()
+    };
+    assert_eq!(crop("ConvNextImageProcessorFast"), "center");
+    assert_eq!(crop("ConvNextImageProcessor"), "center floor");
     for (code, interpolation) in [
         (0, Interpolation::Nearest),
         (1, Interpolation::Lanczos),

@@ -104,7 +104,7 @@ def plain():
     }
     yield Case("DeiT", config, "squash 24x24", "center floor", IMAGENET, images=[ODD, TALL])
     if MAJOR < 5:
-        config |= {"image_processor_type": "EfficientFormerImageProcessor"}
+        config = config | {"image_processor_type": "EfficientFormerImageProcessor"}
         yield Case("EfficientFormer", config, "squash 24x24", "center floor", IMAGENET,
                    backends=["pil"])
 
@@ -128,7 +128,7 @@ def shortest_edges():
                backends=["pil"])
     yield Case("CLIP padded", config, "shorter-side 18", "center", CLIP, images=[TINY],
                backends=["torchvision"])
-    config |= {"size": {"shortest_edge": 24, "longest_edge": 40}}
+    config = config | {"size": {"shortest_edge": 24, "longest_edge": 40}}
     yield Case("CLIP longest_edge", config, "shorter-side 24 at-most 40", "center floor", CLIP,
                images=[LANDSCAPE, WIDE], backends=["torchvision"])
     config = {
