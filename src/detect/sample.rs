@@ -48,5 +48,6 @@ pub(super) fn said(statement: &Statement) -> String {
     keys.sort_unstable();
     let proven: Vec<_> = statement.because.keys().copied().collect();
     assert_eq!(keys, proven, "keys and evidence of {}", statement.place);
-    said.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+    let lines: Vec<_> = said.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    lines.concat()
 }

@@ -77,7 +77,7 @@ fn sizes_are_read_in_all_their_forms() {
 }
 
 #[test]
-fn classes_that_enlarge_before_the_crop_are_followed() {
+fn convnext_crops_below_384_and_squashes_above() {
     for (name, more, text) in [
         (
             "ConvNext",
@@ -100,6 +100,16 @@ fn classes_that_enlarge_before_the_crop_are_followed() {
             "squash / none / 384x384",
         ),
         ("ConvNext", json!({}), "squash / none / 384x384"),
+    ] {
+        let mut processor = more;
+        processor["feature_extractor_type"] = format!("{name}FeatureExtractor").into();
+        assert_eq!(geometry(&processor), text, "{processor}");
+    }
+}
+
+#[test]
+fn classes_that_enlarge_the_size_are_followed() {
+    for (name, more, text) in [
         (
             "Levit",
             json!({"size": {"shortest_edge": 200}}),
