@@ -316,6 +316,9 @@ mod tests {
         let index = Labels::parse(r#"{"0": ["n02123045", "cat"]}"#).unwrap();
         assert_eq!((index.wnid(0), index.name(0)), (Some("n02123045"), Some("cat")));
         assert_eq!(Labels::parse("cat\n").unwrap().wnid(0), None);
+        let before = lines.clone().shifted(1).unwrap();
+        assert_eq!((before.wnid(0), before.wnid(2)), (None, Some("n02084071")));
+        assert_eq!(lines.shifted(-1).unwrap().wnid(0), Some("n02084071"));
     }
 
     #[test]

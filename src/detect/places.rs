@@ -97,6 +97,28 @@ mod tests {
         labels::Labels,
     };
 
+    /// Every file that is read beside `model.onnx`.
+    const READ: [&str; 19] = [
+        "config.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "open_clip_config.json",
+        "image_converter.json",
+        "preprocessor.json",
+        "signature.json",
+        "cvexport.manifest",
+        "metadata_properties.json",
+        "pipeline.json",
+        "deploy.json",
+        "inference.yml",
+        "environment.json",
+        "model.xml",
+        "model.json",
+        "metadata.yaml",
+        "metadata.json",
+        "MLmodel",
+        "config.pbtxt",
+    ];
     const VIT: &str = r#"{"image_processor_type": "ViTImageProcessor"}"#;
     const TIMM: &str = r#"{"architecture": "x", "pretrained_cfg": {"input_size": [3, 96, 96]}}"#;
 
@@ -138,27 +160,6 @@ mod tests {
 
     #[test]
     fn no_file_however_broken_ends_in_more_than_a_refusal() {
-        let names = [
-            "config.json",
-            "preprocessor_config.json",
-            "processor_config.json",
-            "open_clip_config.json",
-            "image_converter.json",
-            "preprocessor.json",
-            "signature.json",
-            "cvexport.manifest",
-            "metadata_properties.json",
-            "pipeline.json",
-            "deploy.json",
-            "inference.yml",
-            "environment.json",
-            "model.xml",
-            "model.json",
-            "metadata.yaml",
-            "metadata.json",
-            "MLmodel",
-            "config.pbtxt",
-        ];
         let deep = format!("{}1{}", "[".repeat(50_000), "]".repeat(50_000));
         let maps = "{\"a\":".repeat(50_000);
         for text in [
@@ -178,7 +179,7 @@ mod tests {
             deep.as_str(),
             maps.as_str(),
         ] {
-            let files: Vec<_> = names.iter().map(|name| (*name, text)).collect();
+            let files: Vec<_> = READ.iter().map(|name| (*name, text)).collect();
             let (_root, here) = folder(&files);
             let input = input(Some(Size::square(8)));
             for statement in statements(&here, &BTreeMap::new(), &facts(&input, Some(3))) {

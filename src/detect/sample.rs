@@ -48,6 +48,6 @@ pub(super) fn said(statement: &Statement) -> String {
     keys.sort_unstable();
     let proven: Vec<_> = statement.because.keys().copied().collect();
     assert_eq!(keys, proven, "keys and evidence of {}", statement.place);
-    let lines: Vec<_> = said.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    lines.join("\n") + "\n"
+    let lines: Vec<_> = said.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    lines.concat()
 }

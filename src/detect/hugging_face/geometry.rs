@@ -4,7 +4,7 @@ use super::{
     super::{
         Statement,
         fields::{Fields, as_side, as_size, odd, pixels},
-        saying::{CENTER_FLOOR, shorter_side},
+        saying::{CENTER, CENTER_FLOOR, shorter_side},
     },
     classes::{Default, Kind},
     processor::Processor,
@@ -24,42 +24,69 @@ enum Target {
 
 /// Says resize, crop and size.
 pub(super) fn say(statement: &mut Statement, processor: &Processor<'_>) -> Result<(), String> {
-    let class = processor.class;
     let crop = crop_size(processor)?;
-    let mut because = processor.evidence("size");
     if !processor.switch("do_resize", true)? {
         let why = format!("do_resize is false ({})", processor.shown);
-        statement.geometry(
-            &why,
-            Resize::None,
-            if crop.is_some() { CENTER_FLOOR } else { Crop::None },
-        );
+        let kept = if crop.is_some() { CENTER_FLOOR } else { Crop::None };
+        statement.geometry(&why, Resize::None, kept);
         say_crop(statement, processor, crop);
         return Ok(());
     }
+    let mut because = processor.evidence("size");
     let target = target(processor)?;
-    let (resize, crop) = match (class.kind, target) {
+    if let (Kind::Perceiver, Target::Exact(size), Some(crop)) = (processor.class.kind, target, crop)
+    {
+        return perceiver(statement, processor, &because, [size, crop]);
+    }
+    let (resize, crop) = by_class(processor, target, crop, &mut because)?;
+    if let (Resize::ShorterSideAtMost { .. }, true) = (resize, processor.may_be_slow()) {
+        statement.note("transformers 4 ignores size.longest_edge when it resizes with Pillow");
+    }
+    finish(statement, processor, &because, (resize, crop))
+}
+
+/// The resize that the class makes of its target, and the size that it crops to.
+fn by_class(
+    processor: &Processor<'_>,
+    target: Target,
+    crop: Option<Size>,
+    because: &mut String,
+) -> Result<(Resize, Option<Size>), String> {
+    match (processor.class.kind, target) {
         (Kind::ConvNext, Target::Shortest(side)) => {
-            let (resize, inner) = convnext(processor, side, &mut because)?;
-            (resize, Some(crop.unwrap_or(inner)))
+            let (resize, inner) = convnext(processor, side, because)?;
+            Ok((resize, Some(crop.unwrap_or(inner))))
         }
         (Kind::ConvNext, _) => {
-            return Err(format!("its size has no shortest_edge, which {} needs", processor.shown));
+            Err(format!("its size has no shortest_edge, which {} needs", processor.shown))
         }
         (Kind::Levit, Target::Shortest(side)) => {
-            because = format!("{because}, times 256/224");
-            (shorter_side(truncated(256.0 / 224.0 * side as f64)?), crop)
+            because.push_str(", times 256/224");
+            Ok((shorter_side(truncated(256.0 / 224.0 * side as f64)?), crop))
         }
-        (Kind::PoolFormer, target) => (poolformer(processor, target, &mut because)?, crop),
-        (Kind::Perceiver, _) if crop.is_some() => {
-            return Err(format!(
-                "{} cuts a square out of the middle first, which no recipe can say",
-                processor.shown
-            ));
-        }
-        (_, target) => (plain(target), crop),
-    };
-    finish(statement, processor, &because, (resize, crop))
+        (Kind::PoolFormer, target) => Ok((poolformer(processor, target, because)?, crop)),
+        (_, target) => Ok((plain(target), crop)),
+    }
+}
+
+/// It cuts out a square of `size` over `crop` of the shorter side first: all of that side when they
+/// are the same.
+fn perceiver(
+    statement: &mut Statement,
+    processor: &Processor<'_>,
+    because: &str,
+    [size, crop]: [Size; 2],
+) -> Result<(), String> {
+    if size != crop {
+        return Err(format!(
+            "{} cuts a square out of the middle first, which no recipe can say",
+            processor.shown
+        ));
+    }
+    let because = format!("{because}, of a square by crop_size");
+    statement.size(&because, size);
+    statement.geometry(&because, Resize::CenterSquare, Crop::None);
+    Ok(())
 }
 
 fn finish(
@@ -91,7 +118,9 @@ fn finish(
             ));
         }
         (resize, Some(_)) => {
-            statement.geometry(because, resize, CENTER_FLOOR);
+            // ConvNext's fast class of version 4 crops as torchvision does.
+            let own = processor.class.kind == Kind::ConvNext && processor.is_fast_4();
+            statement.geometry(because, resize, if own { CENTER } else { CENTER_FLOOR });
             say_crop(statement, processor, crop);
         }
     }

@@ -38,7 +38,17 @@ impl Processor<'_> {
     /// crop by themselves know no `do_center_crop`.
     pub(super) fn crops_for_sure(&self) -> bool {
         let knows = self.class.crops(Version::V4) || self.class.kind == Kind::EfficientNet;
-        knows || self.version == Version::V5 || self.shown.ends_with("Fast")
+        knows || !self.may_be_slow()
+    }
+
+    /// Whether it was written by a fast class of version 4.
+    pub(super) fn is_fast_4(&self) -> bool {
+        self.version == Version::V4 && self.shown.ends_with("Fast")
+    }
+
+    /// Whether it may be a class of version 4 that resizes with Pillow.
+    pub(super) fn may_be_slow(&self) -> bool {
+        self.version == Version::V4 && !self.is_fast_4()
     }
 
     /// Where a field or its default is from.

@@ -63,6 +63,7 @@ fn sizes_are_read_in_all_their_forms() {
             "squash 160x160 / center floor / 224x224",
         ),
         ("EfficientNet", json!({}), "squash / none / 346x346"),
+        ("Perceiver", json!({"size": 256}), "center-square / none / 256x256"),
         (
             "MobileViT",
             json!({"size": {"shortest_edge": 288}, "crop_size": {"height": 256, "width": 256}}),
@@ -76,7 +77,7 @@ fn sizes_are_read_in_all_their_forms() {
 }
 
 #[test]
-fn classes_that_enlarge_before_the_crop_are_followed() {
+fn convnext_crops_below_384_and_squashes_above() {
     for (name, more, text) in [
         (
             "ConvNext",
@@ -99,6 +100,16 @@ fn classes_that_enlarge_before_the_crop_are_followed() {
             "squash / none / 384x384",
         ),
         ("ConvNext", json!({}), "squash / none / 384x384"),
+    ] {
+        let mut processor = more;
+        processor["feature_extractor_type"] = format!("{name}FeatureExtractor").into();
+        assert_eq!(geometry(&processor), text, "{processor}");
+    }
+}
+
+#[test]
+fn classes_that_enlarge_the_size_are_followed() {
+    for (name, more, text) in [
         (
             "Levit",
             json!({"size": {"shortest_edge": 200}}),
@@ -165,6 +176,12 @@ fn channels_kernel_and_filter_are_the_classs() {
     assert_eq!(recipe("MobileViTImageProcessor", None).channels, Some(Channels::Bgr));
     assert_eq!(recipe("DINOv3ViTImageProcessorFast", None).kernel, Some(Kernel::TorchFloat));
     assert_eq!(recipe("ViTImageProcessorFast", None).kernel, Some(Kernel::Pillow13));
+    let crop = |name: &str| {
+        let processor = json!({"image_processor_type": name, "size": {"shortest_edge": 224}});
+        read(&processor).recipe.crop.unwrap().to_string()
+    };
+    assert_eq!(crop("ConvNextImageProcessorFast"), "center");
+    assert_eq!(crop("ConvNextImageProcessor"), "center floor");
     for (code, interpolation) in [
         (0, Interpolation::Nearest),
         (1, Interpolation::Lanczos),
