@@ -279,6 +279,14 @@ def own_ways():
     )
 
 
+def saved(config, backend):
+    """As the processor of that backend saves its type; from 5 on both save the same."""
+    kind = config.get("image_processor_type", "Fast")
+    if MAJOR >= 5 or backend == "pil" or kind.endswith("Fast"):
+        return dict(config)
+    return config | {"image_processor_type": f"{kind}Fast"}
+
+
 def processor(config, backend):
     with tempfile.TemporaryDirectory() as folder:
         (pathlib.Path(folder) / "preprocessor_config.json").write_text(json.dumps(config))
@@ -287,7 +295,8 @@ def processor(config, backend):
 
 def add(out, case):
     for backend in case.backends:
-        found = processor(case.config, backend)
+        config = saved(case.config, backend)
+        found = processor(config, backend)
         for image in case.images:
             tensor = found(records.rgb(image), return_tensors="pt")["pixel_values"][0]
             # The torchvision backend folds the scale into mean and std.
@@ -297,7 +306,7 @@ def add(out, case):
                 bound, note = None, {"note": case.more["note"]}
             name = f"{case.kind} {backend} {image}"
             words = recipe(**case.words(backend))
-            out.add(name, image, tensor, words, bound, **note, config=case.config)
+            out.add(name, image, tensor, words, bound, **note, config=config)
 
 
 def fused(out):
@@ -310,6 +319,7 @@ def fused(out):
         divisor = torch.tensor(IMAGENET["std"]) * (1.0 / (1 / 255))
         numbers = {"scale": "1", "mean": factor.tolist(), "std": divisor.tolist()}
         case = Case("ViT", config, "squash", None, numbers)
+        config = saved(config, "torchvision")
         found = processor(config, "torchvision")(records.rgb(image), return_tensors="pt")
         name = f"fused {case.filter} {image}"
         words = recipe(**case.words("torchvision"))
