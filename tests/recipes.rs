@@ -243,41 +243,53 @@ fn detected(record: &Record, config: &Value, name: &str, version: &str) -> Resul
         return Err(decision.problems.join("; "));
     }
     let said = record.spec()?;
-    if said.kernel != decision.recipe.kernel { println!("KERNEL {} {:?} {:?}", record.name, said.kernel, decision.recipe.kernel); }
     let kernel = RecipeSpec { kernel: said.kernel, alpha: said.alpha, ..RecipeSpec::default() };
     Recipe::resolve(&decision.recipe.overridden_by(kernel), &input)
 }
 
-fn hold_detected(ecosystem: &str, file: &str, version: &str) {
+/// Records whose configuration does not lead to their tensor, and may not: linnaeus takes the PIL
+/// backend's way of padding and of `ConvNeXT`'s crop, and refuses `Perceiver`.
+const UNDETECTED: [&str; 6] = [
+    "CLIP padded torchvision h4w5.png",
+    "ConvNeXT torchvision h61w97.png",
+    "ConvNeXT torchvision h130w40-alpha.png",
+    "ConvNeXT short torchvision h61w97.png",
+    "Perceiver whole pil h61w97.png",
+    "Perceiver whole torchvision h61w97.png",
+];
+
+/// `undetected` are the records of `UNDETECTED` that there are; from version 5 on `ConvNeXT` crops
+/// in one way only.
+fn hold_detected(ecosystem: &str, file: &str, version: &str, undetected: usize) {
     let (golden, data) = read(ecosystem);
     let mut wrong = Vec::new();
-    let mut compared = 0;
+    let (mut compared, mut known) = (0, 0);
     for record in &golden.records {
         let (Some(config), Some(bound)) = (&record.config, record.bound) else { continue };
         compared += 1;
-        match detected(record, config, file, version) {
+        let failure = match detected(record, config, file, version) {
             Ok(recipe) => {
-                let (worst, _) = record.compare(recipe.clone(), &data);
-                if worst > bound.max(2e-6) {
-                    wrong.push(format!(
-                        "{}: {worst:e}\n  {recipe:?}\n  {:?}",
-                        record.name, record.recipe
-                    ));
-                }
+                let (worst, _) = record.compare(recipe, &data);
+                // What is exact in other words may differ in the last place in these.
+                (worst > bound.max(1e-6)).then(|| worst.to_string())
             }
-            Err(error) => wrong.push(format!("{}: {error}", record.name)),
+            Err(error) => Some(error),
+        };
+        match failure {
+            Some(_) if UNDETECTED.contains(&record.name.as_str()) => known += 1,
+            Some(failure) => wrong.push(format!("{}: {failure}", record.name)),
+            None => {}
         }
     }
-    told!("{ecosystem}: {compared} configurations, {} wrong", wrong.len());
+    told!("{ecosystem}: {compared} configurations lead to their tensors, but for {known}");
     assert!(wrong.is_empty(), "{ecosystem}:\n{}", wrong.join("\n"));
+    assert!(compared > 20, "{ecosystem}: {compared}");
+    assert_eq!(known, undetected, "{ecosystem}");
 }
 
 #[test]
 fn configurations_lead_to_the_same_tensors() {
-    if std::env::var("T").is_ok() {
-    hold_detected("timm", "config.json", "");}
-    if std::env::var("H").is_ok() {
-    hold_detected("transformers-4", "preprocessor_config.json", "4.57.6");}
-    hold_detected("transformers-5", "preprocessor_config.json", "5.23.0");
-    hold_detected("transformers-4", "preprocessor_config.json", "4.57.6");
+    hold_detected("timm", "config.json", "", 0);
+    hold_detected("transformers-4", "preprocessor_config.json", "4.57.6", 6);
+    hold_detected("transformers-5", "preprocessor_config.json", "5.23.0", 3);
 }
