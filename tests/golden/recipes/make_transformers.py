@@ -108,7 +108,7 @@ def plain():
     }
     yield Case("DeiT", config, "squash 24x24", "center floor", IMAGENET, images=[ODD, TALL])
     if MAJOR < 5:
-        config |= {"image_processor_type": "EfficientFormerImageProcessor"}
+        config = config | {"image_processor_type": "EfficientFormerImageProcessor"}
         yield Case(
             "EfficientFormer", config, "squash 24x24", "center floor", IMAGENET, backends=["pil"]
         )
@@ -147,7 +147,7 @@ def shortest_edges():
         images=[TINY],
         backends=["torchvision"],
     )
-    config |= {"size": {"shortest_edge": 24, "longest_edge": 40}}
+    config = config | {"size": {"shortest_edge": 24, "longest_edge": 40}}
     yield Case(
         "CLIP longest_edge",
         config,
