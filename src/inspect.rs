@@ -11,7 +11,7 @@ use crate::{
     model::ModelFile,
     onnx::{
         Classifier, ExternalProblem, LayoutHint, Normaliser, OnnxFile, Operator, Parameters,
-        Quantisation, Scores, Sign, Value,
+        Quantisation, Scores, Sign, Value, Verdict,
     },
     recipe::{Recipe, RecipeSpec},
 };
@@ -122,8 +122,14 @@ pub fn inspect(
             .map_err(|reason| reason + &examined.candidates_text()),
         Err(reason) => Err(format!("the model {reason}")),
     };
-    let complete = recipe.is_ok() && problems.is_empty();
-    problems.extend(recipe.err());
+    let judged = onnx.classifier();
+    if judged.verdict == Verdict::Other {
+        // What a detector lacks is not a recipe.
+        problems.insert(0, format!("it is no image classifier: {}", judged.reasons.join("; ")));
+    } else {
+        problems.extend(recipe.err());
+    }
+    let complete = problems.is_empty();
     let labels = own_labels
         .map(|(labels, place)| LabelsFound::new(labels, place))
         .or_else(|| decision.labels.as_ref().map(|(l, place)| LabelsFound::new(l, place)))
@@ -135,7 +141,6 @@ pub fn inspect(
             }
         });
     let image = onnx.inputs().into_iter().next().filter(|_| examined.input.is_ok());
-    let judged = onnx.classifier();
     let scores = judged.outputs.iter().map(|name| (name.clone(), onnx.scores(name))).collect();
     let (name, version) = onnx.producer();
     Ok(Report {

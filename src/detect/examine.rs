@@ -55,8 +55,10 @@ impl Examined {
             found.extend(statements(&folder, &metadata, &facts));
             found.push(of_graph(onnx, input, value));
         }
-        // Presets have numbers that a model of bytes does not take.
-        let floats = input.as_ref().ok().filter(|input| input.element != Element::U8);
+        // Presets have numbers that a model of bytes does not take, and that may contradict what
+        // another place says of them.
+        let told = found.iter().any(|statement| statement.recipe.scale.is_some());
+        let floats = input.as_ref().ok().filter(|input| input.element != Element::U8 && !told);
         Ok(Self {
             candidates: identity::candidates(onnx, &folder, floats),
             statements: found,

@@ -41,7 +41,9 @@ pub(super) fn candidates(
         _ => {}
     }
     let last = input.dims[2].is_some_and(|dim| dim == 3 || dim == 1);
-    let layout = if last { Layout::Nhwc } else { Layout::Nchw };
+    // Converters from Keras may move the channels, and keep the rest.
+    let keras = last || matches!(producer, "tf2onnx" | "keras2onnx");
+    let layout = if keras { Layout::Nhwc } else { Layout::Nchw };
     for name in [folder.stem(), onnx.graph_name()] {
         let why = || format!("its name is `{name}`");
         let plain = folded(name);

@@ -131,9 +131,9 @@ impl KerasReport {
     }
 }
 
+/// What happened and what to do; the second is part of the error's own text.
 fn fault_text(error: &KerasError) -> String {
-    let hint = error.fault().hint().map_or(String::new(), |hint| format!("\nhint: {hint}"));
-    format!("{}{hint}", with_causes(error))
+    with_causes(error)
 }
 
 /// A signature as one line: tags, key, inputs and outputs.

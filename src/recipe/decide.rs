@@ -18,12 +18,13 @@ impl Recipe {
         let spec = &preset::expanded(spec)?;
         let layout = decide_layout(spec.layout, input)?;
         let [channel_dim, height, width] = layout.channels_first(input.dims);
-        let size = decide_size(spec.size, height, width)?;
+        let open_size = spec.size.is_none() && (height.is_none() || width.is_none());
         let channels = decide_channels(spec.channels, channel_dim)?;
 
         let needs_filter = spec.resize != Some(Resize::None);
         let needs_scale = input.element != Element::U8;
         let missing = [
+            (open_size, "size", "224"),
             (spec.resize.is_none(), "resize", "shorter-side 256"),
             (spec.interpolation.is_none() && needs_filter, "interpolation", "bilinear"),
             (spec.scale.is_none() && needs_scale, "scale", "1/255"),
@@ -31,6 +32,7 @@ impl Recipe {
         let Some(resize) = spec.resize.filter(|_| missing.iter().all(|(is, ..)| !is)) else {
             return Err(missing_keys(&missing));
         };
+        let size = decide_size(spec.size, height, width)?;
         let interpolation = spec.interpolation.unwrap_or(Interpolation::Nearest);
         let scale = spec.scale.unwrap_or(Scale::RAW);
         if input.element == Element::U8 && !scale.is_raw() {
@@ -168,17 +170,13 @@ fn decide_size(
             let text = |dim: Option<usize>| dim.map_or("any".to_owned(), |dim| dim.to_string());
             Err(format!(
                 "`size = {size}` contradicts the model, whose input is {}x{} (height x width)\n\
-                 hint: drop the `size` key; the model decides it",
+                 hint: the model decides it; drop the `size` key, or the preset that says it",
                 text(height),
                 text(width)
             ))
         }
         (None, Some(height), Some(width)) => Ok(Size { height, width }),
-        _ => {
-            Err("the model takes images of any size, and nothing says which it was trained with\n\
-                  hint: add `size = \"224\"`, or what it was trained with, under `[recipe]`"
-                .to_owned())
-        }
+        _ => unreachable!("an open size is among the missing keys"),
     }
 }
 

@@ -6,7 +6,7 @@
 //! Zoo's scripts), as the tables say.
 
 use super::{
-    Channels, Crop, CropRounding, Interpolation, Kernel, Layout, PerChannel, RecipeSpec, Resize,
+    Channels, Crop, CropRounding, Interpolation, Kernel, PerChannel, RecipeSpec, Resize,
     ResizeRounding,
 };
 use crate::geometry::Size;
@@ -176,7 +176,6 @@ fn zoo() -> Vec<Preset> {
     let caffe = RecipeSpec {
         channels: Some(Channels::Bgr),
         mean: Some(per_channel(CAFFE_BGR)),
-        layout: Some(Layout::Nchw),
         ..raw(224, Interpolation::Bicubic)
     };
     let lite = RecipeSpec {
@@ -185,7 +184,6 @@ fn zoo() -> Vec<Preset> {
         kernel: Some(Kernel::OpenCv),
         mean: Some(PerChannel(vec![127.0])),
         std: Some(PerChannel(vec![128.0])),
-        layout: Some(Layout::Nhwc),
         ..raw(224, Interpolation::Bilinear)
     };
     let gray = |size, interpolation| RecipeSpec {
@@ -222,7 +220,7 @@ fn zoo() -> Vec<Preset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Element, InputSpec, Recipe};
+    use crate::recipe::{Element, InputSpec, Layout, Recipe};
 
     #[test]
     fn every_preset_makes_a_recipe_for_a_model_of_its_size() {

@@ -3,7 +3,7 @@
 use super::{CAFFE_BGR, IMAGENET, Preset, per_channel};
 use crate::{
     geometry::Size,
-    recipe::{Channels, Interpolation, Layout, RecipeSpec, Resize, Scale},
+    recipe::{Channels, Interpolation, RecipeSpec, Resize, Scale},
 };
 
 /// A mode of `keras.applications.imagenet_utils.preprocess_input`, or `None` of it: families whose
@@ -102,7 +102,6 @@ pub(super) fn presets() -> Vec<Preset> {
             resize: Some(Resize::Squash(None)),
             // `load_img`'s default, which the documentation's examples use.
             interpolation: Some(Interpolation::Nearest),
-            layout: Some(Layout::Nhwc),
             ..mode.numbers()
         },
     };
