@@ -28,6 +28,10 @@ const V2: &str = "imagenet1k_v2";
 const E2E: &str = "imagenet1k_swag_e2e_v1";
 const LINEAR: &str = "imagenet1k_swag_linear_v1";
 
+const FBGEMM_V1: &str = "imagenet1k_fbgemm_v1";
+const FBGEMM_V2: &str = "imagenet1k_fbgemm_v2";
+const QNNPACK: &str = "imagenet1k_qnnpack_v1";
+
 /// From torchvision 0.29's `torchvision/models`; lower case, builders of one row by spaces.
 const FAMILIES: &[Family] = &[
     family(
@@ -56,6 +60,20 @@ const FAMILIES: &[Family] = &[
         "convnext_base convnext_large mnasnet0_75 mnasnet1_3 resnext101_64x4d shufflenet_v2_x1_5 \
          shufflenet_v2_x2_0",
     ),
+    family(
+        (224, 256, Bilinear),
+        FBGEMM_V1,
+        "quantized_googlenet quantized_resnet18 quantized_resnet50 quantized_resnext101_32x8d \
+         quantized_shufflenet_v2_x0_5 quantized_shufflenet_v2_x1_0",
+    ),
+    family(
+        (224, 232, Bilinear),
+        FBGEMM_V1,
+        "quantized_resnext101_64x4d quantized_shufflenet_v2_x1_5 quantized_shufflenet_v2_x2_0",
+    ),
+    family((224, 232, Bilinear), FBGEMM_V2, "quantized_resnet50 quantized_resnext101_32x8d"),
+    family((224, 256, Bilinear), QNNPACK, "quantized_mobilenet_v2 quantized_mobilenet_v3_large"),
+    family((299, 342, Bilinear), FBGEMM_V1, "quantized_inception_v3"),
     family((224, 236, Bilinear), V1, "convnext_tiny"),
     family((224, 230, Bilinear), V1, "convnext_small"),
     family((224, 242, Bilinear), V1, "vit_l_16"),
