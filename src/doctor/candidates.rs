@@ -18,6 +18,16 @@ pub(super) struct Candidate {
     pub(super) said: bool,
 }
 
+impl Candidate {
+    /// Whether bytes become the same numbers in the same order.
+    pub(super) fn has_numbers_of(&self, other: &Self) -> bool {
+        let numbers = |recipe: &Recipe| {
+            (recipe.scale, recipe.mean.clone(), recipe.std.clone(), recipe.channels)
+        };
+        numbers(&self.recipe) == numbers(&other.recipe)
+    }
+}
+
 /// Sizes that models of any size are tried with, the most usual first.
 const SIZES: [usize; 7] = [224, 256, 299, 384, 192, 160, 128];
 

@@ -262,8 +262,8 @@ impl Report {
             Some(truth) => writeln!(f, "{images} labelled images ({truth}); best first:")?,
             None => writeln!(
                 f,
-                "{images} images without labels, ranked by how sure and different the answers are \
-                 (advisory):"
+                "{images} images without labels, ranked by how sure and different the answers are: \
+                 a hint about numbers and channels; geometry needs labels"
             )?,
         }
         writeln!(f, "  {:<15} {:>6} {:>6}  {:<9} recipe", "top-1", "sure", "info", "vs best")?;
