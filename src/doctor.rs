@@ -71,7 +71,8 @@ pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunErr
     let labels = examined.labels(config, own, &decision).map_err(RunError::Model)?;
     let loaded = classifier::load(&ModelConfig { sessions: Some(1), ..config.clone() }, file)?;
     let count = labels.as_ref().map(|(labels, _)| labels.count());
-    let output = loaded.model.choose_output(examined.output(config.output.as_deref()), count)?.clone();
+    let output =
+        loaded.model.choose_output(examined.output(config.output.as_deref()), count)?.clone();
     let report = Report::new(&loaded, &output, &decision, (labels.as_ref(), &examined));
     let images = gather(options)?;
     if images.is_empty() {

@@ -12,8 +12,7 @@ mod program;
 use program::{Done, Program, TestDir, repository};
 
 /// How the images of `tests/models` are usually fed.
-const SAID: [&str; 6] =
-    ["--resize", "squash", "--interpolation", "bilinear", "--scale", "1/255"];
+const SAID: [&str; 6] = ["--resize", "squash", "--interpolation", "bilinear", "--scale", "1/255"];
 
 fn model(name: &str) -> PathBuf {
     repository("tests/models").join(format!("{name}.onnx"))
@@ -66,8 +65,16 @@ const VIT: &str = r#"{"image_processor_type": "ViTImageProcessor", "do_resize": 
     "rescale_factor": 0.00392156862745098, "do_normalize": true,
     "image_mean": [0.5, 0.4, 0.3], "image_std": [0.5, 0.25, 0.2]}"#;
 const VIT_FLAGS: [&str; 10] = [
-    "--resize", "squash", "--interpolation", "bilinear", "--scale", "1/255", "--mean",
-    "0.5,0.4,0.3", "--std", "0.5,0.25,0.2",
+    "--resize",
+    "squash",
+    "--interpolation",
+    "bilinear",
+    "--scale",
+    "1/255",
+    "--mean",
+    "0.5,0.4,0.3",
+    "--std",
+    "0.5,0.25,0.2",
 ];
 const VIT_CONFIG: &str = r#"{"model_type": "vit", "architectures": ["ViTForImageClassification"],
     "id2label": {"0": "ant", "1": "bee", "2": "cat", "3": "dog", "4": "eel"}}"#;
@@ -274,7 +281,11 @@ fn ultralytics_metadata_needs_no_flags_but_its_activation_is_checked() {
         folder.classify(image("bright.png"), model, more)
     };
     let refused = run(&["-o", "new.csv"]).exits(10);
-    refused.says(&["`activation = \"none\"`", "the model's metadata", "`activation = \"softmax\"`"]);
+    refused.says(&[
+        "`activation = \"none\"`",
+        "the model's metadata",
+        "`activation = \"softmax\"`",
+    ]);
     assert!(!folder.path("new.csv").exists());
     run(&["--activation", "softmax", "-o", "new.csv"]).exits(0);
     run(&["--activation", "none"]).exits(0);
@@ -282,20 +293,31 @@ fn ultralytics_metadata_needs_no_flags_but_its_activation_is_checked() {
 
 #[test]
 fn a_softmax_that_is_said_of_probabilities_is_refused_at_the_first_batch() {
-    // Probabilities that the graph does not show as such: they come from exp and division.
-    let files = [("preprocessor_config.json", VIT), ("config.json", VIT_CONFIG)];
-    let folder = beside("softmax_in_parts", &files);
+    let folder = TestDir::new();
+    folder.write("m/config.json", VIT_CONFIG);
+    folder.write("m/preprocessor_config.json", VIT);
     folder.write("out.csv", "the old rows");
-    let found = report(&folder, "m", 0);
-    if found["evidence"]["activation"].as_str().unwrap().starts_with("the graph") {
-        // The graph has the last word, and images are not normalised twice.
-        classify(&folder, "m", &[]).exits(0);
-        return;
+    // An operator of the same length whose answers are probabilities too, and not said to be.
+    let bytes = fs::read(model("probs")).unwrap();
+    let mut hard = bytes.clone();
+    for at in 0..hard.len() - 7 {
+        if &bytes[at..at + 7] == b"Softmax" {
+            hard[at..at + 7].copy_from_slice(b"Hardmax");
+        }
     }
+    folder.write("m/model.onnx", hard);
     let done = classify(&folder, "m", &["-o", "out.csv"]).exits(10);
-    done.says(&["`activation = \"softmax\"` is said by config.json", "contradict it"]);
+    done.says(&[
+        "`activation = \"softmax\"` is said by config.json: several classes",
+        "contradict it",
+        "`activation = \"none\"`",
+    ]);
     assert_eq!(folder.read("out.csv"), b"the old rows");
     classify(&folder, "m", &["--activation", "none", "-o", "out.csv"]).exits(0);
+    // What the graph shows needs no person: it has the last word.
+    fs::write(folder.path("m/model.onnx"), bytes).unwrap();
+    let done = classify(&folder, "m", &["-o", "out.csv"]).exits(0);
+    done.says(&["the graph says `activation = \"none\"`, and config.json says"]);
 }
 
 #[test]
@@ -313,8 +335,7 @@ fn normalising_twice_is_refused() {
 
 #[test]
 fn sidecars_of_the_same_weight_that_disagree_are_both_named() {
-    let folder =
-        beside("dynamic", &[("preprocessor_config.json", VIT), ("metadata.yaml", YOLO)]);
+    let folder = beside("dynamic", &[("preprocessor_config.json", VIT), ("metadata.yaml", YOLO)]);
     classify(&folder, "m", &[]).exits(10).says(&[
         "preprocessor_config.json says `scale = \"1/255\"`, `mean = [0.5,0.4,0.3]`",
         "metadata.yaml says `scale = \"1/255\"`",
@@ -344,8 +365,10 @@ fn a_persons_key_wins_with_its_whole_group() {
     assert_eq!(manifest["recipe"]["mean"], json!([0.0, 0.0, 0.0]), "{manifest}");
     assert_eq!(manifest["evidence"]["scale"], "the job");
     assert_eq!(manifest["evidence"]["mean"], Value::Null);
-    assert_eq!(manifest["evidence"]["resize"].as_str().unwrap().split(':').next(),
-        Some("preprocessor_config.json"));
+    assert_eq!(
+        manifest["evidence"]["resize"].as_str().unwrap().split(':').next(),
+        Some("preprocessor_config.json")
+    );
     let dry = classify(&folder, "m", &["--scale", "1/127.5-1", "--dry-run"]).exits(0);
     assert!(dry.text().contains("note      the job says `scale"), "{dry}");
 }
