@@ -85,9 +85,9 @@ impl Classifier {
         let examined = Examined::new(&file, &file.read()?)?;
         let decision = decide(config, &file, &examined)?;
         let Loaded { runtime, model, sessions, intra_threads } = load(config, file)?;
-        let labels = choose_labels(config, own_labels, &decision, &examined)?;
+        let labels = examined.labels(config, own_labels, &decision).map_err(RunError::Model)?;
         let count = labels.as_ref().map(|(labels, _)| labels.count());
-        let output = model.choose_output(config.output.as_deref(), count)?.clone();
+        let output = model.choose_output(examined.output(config.output.as_deref()), count)?.clone();
         let recipe = resolve(&model, &decision.recipe, &examined)?;
 
         let gpu = model.provider.is_gpu();
@@ -210,7 +210,7 @@ fn decide(
         let path = file.path.display();
         RunError::Model(format!("the model {path}: {reason}"))
     };
-    let decision = examined.decide(&config.recipe).map_err(fail)?;
+    let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
     if decision.problems.is_empty() {
         Ok(decision)
     } else {
@@ -224,27 +224,6 @@ fn resolve(model: &Model, spec: &RecipeSpec, examined: &Examined) -> Result<Reci
         let candidates = examined.candidates_text();
         RunError::Model(format!("the model {path} takes {input}: {reason}{candidates}"))
     })
-}
-
-/// The labels that the job names, else those that the model or a file beside it does.
-pub(crate) fn choose_labels(
-    config: &ModelConfig,
-    own: Option<Labels>,
-    decision: &Decision,
-    examined: &Examined,
-) -> Result<Option<(Labels, String)>, RunError> {
-    match (own, &config.labels, &decision.labels) {
-        (Some(labels), Some(path), _) => Ok(Some((labels, path.display().to_string()))),
-        (None, Some(_), _) => Ok(None),
-        (_, None, Some(labels)) => Ok(Some(labels.clone())),
-        _ => examined.label_file.clone().map_err(|reason| {
-            RunError::Model(format!(
-                "the labels beside the model {} cannot be used: {reason}\nhint: say which file it \
-                 is with `labels`, or `labels = \"none\"`",
-                config.path.display()
-            ))
-        }),
-    }
 }
 
 /// One session per thread as long as their weights stay below [`SESSION_BYTES`]: sessions do not

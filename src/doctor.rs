@@ -67,11 +67,12 @@ pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunErr
     let own = Labels::said(config)?;
     let file = ModelFile::open(&config.path)?;
     let examined = Examined::new(&file, &file.read()?)?;
-    let decision = examined.decide(&config.recipe).map_err(RunError::Model)?;
-    let labels = classifier::choose_labels(config, own, &decision, &examined)?;
+    let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
+    let labels = examined.labels(config, own, &decision).map_err(RunError::Model)?;
     let loaded = classifier::load(&ModelConfig { sessions: Some(1), ..config.clone() }, file)?;
     let count = labels.as_ref().map(|(labels, _)| labels.count());
-    let output = loaded.model.choose_output(config.output.as_deref(), count)?.clone();
+    let output =
+        loaded.model.choose_output(examined.output(config.output.as_deref()), count)?.clone();
     let report = Report::new(&loaded, &output, &decision, (labels.as_ref(), &examined));
     let images = gather(options)?;
     if images.is_empty() {
@@ -265,7 +266,7 @@ impl<'a> Bench<'a> {
         let budget = Budget::new(limits.max_bytes);
         let decoder = Decoder { limits, policy: Policy { exif, alpha, deep }, budget };
         let (mut bytes, mut pixels) = (Vec::new(), Pixels::default());
-        source::read_whole(path, true, self.options.max_file_bytes, &mut bytes)?;
+        source::read_named(path, self.options.max_file_bytes, &mut bytes)?;
         decoder.decode(&bytes, path, &mut pixels)?;
         Ok(pixels)
     }

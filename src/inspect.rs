@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use crate::{
+    config::ModelConfig,
     detect::{Examined, evidence_lines},
     error::RunError,
     labels::Labels,
@@ -101,45 +102,55 @@ impl LabelsFound {
     }
 }
 
-/// Reads a model and what lies around it. `said` is what a person says of its recipe.
+/// Reads a model and what lies around it; `config` has what a person says of it.
 ///
 /// # Errors
 ///
-/// `Model` when it cannot be read, or is no ONNX model; `Usage` for an unknown preset.
-pub fn inspect(
-    file: ModelFile,
-    said: &RecipeSpec,
-    own_labels: Option<(&Labels, &str)>,
-) -> Result<Report, RunError> {
+/// `Model` when it or a label file cannot be read, or it is no ONNX model; `Usage` for an unknown
+/// preset or a label offset that leaves nothing.
+pub fn inspect(config: &ModelConfig) -> Result<Report, RunError> {
+    let own = Labels::said(config)?;
+    let file = ModelFile::open(&config.path)?;
     let onnx = file.read()?;
     let examined = Examined::new(&file, &onnx)?;
-    let decision = examined.decide(said).map_err(RunError::Usage)?;
-    let mut problems = decision.problems.clone();
+    let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
+    let judged = onnx.classifier();
     let external = onnx.external_problems(&file.path);
+    let mut problems = decision.problems.clone();
     problems.extend(external.iter().map(ToString::to_string));
     let recipe = match &examined.input {
         Ok(input) => Recipe::resolve(&decision.recipe, input)
             .map_err(|reason| reason + &examined.candidates_text()),
         Err(reason) => Err(format!("the model {reason}")),
     };
-    let judged = onnx.classifier();
     if judged.verdict == Verdict::Other {
         // What a detector lacks is not a recipe.
         problems.insert(0, format!("it is no image classifier: {}", judged.reasons.join("; ")));
     } else {
         problems.extend(recipe.err());
     }
+    let labels = examined.labels(config, own, &decision);
+    let labels = labels.unwrap_or_else(|reason| {
+        problems.push(reason);
+        None
+    });
+    let output = examined.output(config.output.as_deref());
+    let count = labels.as_ref().map(|(labels, _)| labels.count());
+    let classes = classes_of(&onnx, &judged, (output, count)).unwrap_or_else(|reason| {
+        problems.push(reason);
+        None
+    });
+    let labels = match labels {
+        Some((labels, place)) => {
+            let labels = labels.shifted(config.label_offset).map_err(RunError::Usage)?;
+            let found = LabelsFound::new(&labels, &place);
+            let fitting = classes.map(|classes| labels.fit(classes, &place)).transpose();
+            problems.extend(fitting.err().map(|error| error.to_string()));
+            Some(found)
+        }
+        None => None,
+    };
     let complete = problems.is_empty();
-    let labels = own_labels
-        .map(|(labels, place)| LabelsFound::new(labels, place))
-        .or_else(|| decision.labels.as_ref().map(|(l, place)| LabelsFound::new(l, place)))
-        .or_else(|| match &examined.label_file {
-            Ok(found) => found.as_ref().map(|(l, place)| LabelsFound::new(l, place)),
-            Err(reason) => {
-                problems.push(reason.clone());
-                None
-            }
-        });
     let image = onnx.inputs().into_iter().next().filter(|_| examined.input.is_ok());
     let scores = judged.outputs.iter().map(|name| (name.clone(), onnx.scores(name))).collect();
     let (name, version) = onnx.producer();
@@ -175,6 +186,35 @@ pub fn inspect(
         external,
         file,
     })
+}
+
+/// Classes of the output that a run would read, when the file fixes them; `wanted` is the output
+/// that somebody names, and the number of labels.
+fn classes_of(
+    onnx: &OnnxFile,
+    judged: &Classifier,
+    (wanted, labels): (Option<&str>, Option<usize>),
+) -> Result<Option<usize>, String> {
+    let outputs = onnx.outputs();
+    if let Some(wanted) = wanted {
+        let found = outputs.iter().find(|output| output.name == wanted);
+        let found = found.ok_or_else(|| format!("the model has no output named `{wanted}`"))?;
+        return Ok(found.classes());
+    }
+    if judged.verdict == Verdict::Other {
+        return Err(format!("the model is no image classifier: {}", judged.reasons.join("; ")));
+    }
+    let candidates: Vec<_> =
+        outputs.iter().filter(|output| judged.outputs.contains(&output.name)).collect();
+    let fits = |output: &&&Value| labels.is_some() && output.classes() == labels;
+    match (&candidates[..], candidates.iter().filter(fits).count()) {
+        ([] | [_], _) => Ok(candidates.first().and_then(|output| output.classes())),
+        (_, 1) => Ok(labels),
+        _ => Err(format!(
+            "several outputs could be scores: {}\nhint: say which with `model-output`",
+            judged.outputs.join(", ")
+        )),
+    }
 }
 
 /// The metadata without the package's own, which is shown as what it means.

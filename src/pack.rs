@@ -81,7 +81,7 @@ pub fn pack(
     let package = Package {
         recipe: spec(&classifier.recipe, activation),
         labels: classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
-        output: config.output.clone(),
+        output: (file.outputs().len() > 1).then(|| classifier.output.name.clone()),
         goldens,
         source: Origin {
             file: file_name(&classifier.file.path),
@@ -105,7 +105,7 @@ fn write(model: &Path, package: &Package, target: &Path) -> Result<(), RunError>
 fn read(expected: &Expected) -> Result<(String, Vec<u8>), RunError> {
     let path = &expected.image;
     let mut bytes = Vec::new();
-    source::read_whole(path, true, MAX_GOLDEN_BYTES, &mut bytes).map_err(|error| {
+    source::read_named(path, MAX_GOLDEN_BYTES, &mut bytes).map_err(|error| {
         RunError::Usage(format!(
             "cannot use the golden image {}: {error}\nhint: the package carries it, so it has to \
              be a file of at most {MAX_GOLDEN_BYTES} bytes",

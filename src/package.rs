@@ -7,10 +7,12 @@
 //! |---|---|
 //! | `linnaeus.package` | `1`, the version of this format |
 //! | `linnaeus.recipe` | JSON object of the keys under `[recipe]`, all of them said |
-//! | `linnaeus.labels` | JSON list of names, one per class; absent when there are none |
-//! | `linnaeus.output` | name of the output to read; absent when there is only one |
+//! | `linnaeus.labels` | JSON list of names, one per class; empty when there are none |
+//! | `linnaeus.output` | name of the output to read; empty when there is only one |
 //! | `linnaeus.golden` | JSON list of [`Golden`] images, their bytes in Base64 |
 //! | `linnaeus.source` | JSON object: `file`, `sha256` of the model that was packed, `linnaeus` |
+//!
+//! Every key is written, so that a model that is packed again keeps nothing of its old package.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +30,9 @@ const LABELS: &str = "linnaeus.labels";
 const OUTPUT: &str = "linnaeus.output";
 const GOLDEN: &str = "linnaeus.golden";
 const SOURCE: &str = "linnaeus.source";
+
+/// JSON of a list without elements.
+const NONE: &str = "[]";
 
 /// Bytes of one golden image; the model carries them, and they are read before every run.
 pub const MAX_GOLDEN_BYTES: u64 = 1 << 20;
@@ -96,8 +101,8 @@ impl Package {
         let text = |key: &str| metadata.get(key).map(String::as_str);
         let recipe = text(RECIPE).ok_or_else(|| damaged(RECIPE, &"it is missing"))?;
         let recipe = serde_json::from_str(recipe).map_err(|error| damaged(RECIPE, &error))?;
-        let labels = text(LABELS).map(Labels::parse).transpose();
-        let goldens: Vec<Golden> = serde_json::from_str(text(GOLDEN).unwrap_or("[]"))
+        let labels = text(LABELS).filter(|list| *list != NONE).map(Labels::parse).transpose();
+        let goldens: Vec<Golden> = serde_json::from_str(text(GOLDEN).unwrap_or(NONE))
             .map_err(|error| damaged(GOLDEN, &error))?;
         if goldens.len() > MAX_GOLDENS {
             return Err(damaged(GOLDEN, &format!("it has more than {MAX_GOLDENS} images")));
@@ -106,7 +111,7 @@ impl Package {
         Ok(Some(Self {
             recipe,
             labels: labels.map_err(|reason| damaged(LABELS, &reason))?,
-            output: text(OUTPUT).map(str::to_owned),
+            output: text(OUTPUT).filter(|name| !name.is_empty()).map(str::to_owned),
             goldens,
             source: source.map_err(|error| damaged(SOURCE, &error))?.unwrap_or_default(),
         }))
@@ -119,21 +124,15 @@ impl Package {
     /// A message when a value has no JSON.
     pub fn entries(&self) -> Result<Vec<(String, String)>, String> {
         let json = |value: serde_json::Result<String>| value.map_err(|error| error.to_string());
-        let mut entries = vec![
+        let names = self.labels.as_ref().map_or(&[][..], Labels::names);
+        Ok(vec![
             (PACKAGE.to_owned(), VERSION.to_owned()),
             (RECIPE.to_owned(), json(serde_json::to_string(&self.recipe))?),
             (SOURCE.to_owned(), json(serde_json::to_string(&self.source))?),
-        ];
-        if let Some(labels) = &self.labels {
-            entries.push((LABELS.to_owned(), json(serde_json::to_string(labels.names()))?));
-        }
-        if let Some(output) = &self.output {
-            entries.push((OUTPUT.to_owned(), output.clone()));
-        }
-        if !self.goldens.is_empty() {
-            entries.push((GOLDEN.to_owned(), json(serde_json::to_string(&self.goldens))?));
-        }
-        Ok(entries)
+            (LABELS.to_owned(), json(serde_json::to_string(names))?),
+            (OUTPUT.to_owned(), self.output.clone().unwrap_or_default()),
+            (GOLDEN.to_owned(), json(serde_json::to_string(&self.goldens))?),
+        ])
     }
 }
 

@@ -46,7 +46,7 @@ pub fn predict(
     let (_, max_file_bytes) = config::usual_limits();
     let mut bytes = Vec::new();
     let fail = |error: ItemError| RunError::Usage(format!("{}: {error}", image.display()));
-    source::read_whole(image, true, max_file_bytes, &mut bytes).map_err(fail)?;
+    source::read_named(image, max_file_bytes, &mut bytes).map_err(fail)?;
     let name = image.to_string_lossy();
     let (_, answers) = classifier.answers(&[(&name, &bytes)], classes)?;
     let labels = classifier.labels.as_ref().map(|(labels, _)| labels);

@@ -112,6 +112,18 @@ pub fn read_whole(
     if bytes.is_empty() { Err(ItemError::Empty) } else { Ok(()) }
 }
 
+/// As [`read_whole`], for a file that a person named: it did not vanish, it was never there.
+///
+/// # Errors
+///
+/// As for [`read_whole`], but `unreadable` when there is no such file.
+pub fn read_named(path: &Path, max_bytes: u64, bytes: &mut Vec<u8>) -> Result<(), ItemError> {
+    read_whole(path, true, max_bytes, bytes).map_err(|error| match error {
+        ItemError::Vanished => ItemError::Unreadable(io::ErrorKind::NotFound.into()),
+        other => other,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

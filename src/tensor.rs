@@ -78,7 +78,7 @@ impl Tensor {
         (limits, max_file_bytes): (Limits, u64),
     ) -> Result<Self, ItemError> {
         let mut bytes = Vec::new();
-        source::read_whole(path, true, max_file_bytes, &mut bytes)?;
+        source::read_named(path, max_file_bytes, &mut bytes)?;
         let mut bench = Workbench::new(recipe.clone(), limits);
         let values = match recipe.element {
             Element::F32 => bench.prepare::<f32>(&bytes, path)?,
@@ -276,14 +276,57 @@ fn likely(a: &Tensor, b: &Tensor) -> Option<String> {
         );
     }
     let (factor, offset, fit) = line(&a.values, &b.values)?;
-    if fit < 0.9999 || ((factor - 1.0).abs() < 1e-3 && offset.abs() < 1e-3) {
-        return None;
+    if fit >= STRAIGHT {
+        let same = (factor - 1.0).abs() < 1e-3 && offset.abs() < 1e-3;
+        return (!same).then(|| {
+            format!(
+                "the second is {}: another `scale`, `mean` or `std`",
+                line_text(factor, offset, "the first")
+            )
+        });
     }
+    if let Some(text) = by_channel(&a.values, b, a) {
+        return Some(format!("another `mean` or `std` for each channel: the second is {text}"));
+    }
+    let text = by_channel(&reversed(a)?, b, a)?;
     Some(format!(
-        "the second is {factor:.6} times the first {} {:.6}: another `scale`, `mean` or `std`",
-        if offset < 0.0 { "less" } else { "plus" },
-        offset.abs()
+        "the channels are in the opposite order, RGB on one side, BGR on the other, and have \
+         another `mean` or `std`: the second is {text}"
     ))
+}
+
+/// The coefficient of determination from which a line explains a difference.
+const STRAIGHT: f64 = 0.9999;
+
+/// What `b` is of `a`, whose values are given apart, when each channel is a line of its own.
+fn by_channel(values: &[f32], b: &Tensor, a: &Tensor) -> Option<String> {
+    let lines: Option<Vec<_>> = planes(values, &a.shape)?
+        .iter()
+        .zip(planes(&b.values, &b.shape)?)
+        .map(|(a, b)| line(a, &b).filter(|(.., fit)| *fit >= STRAIGHT))
+        .collect();
+    let text = |(factor, offset, _): (f64, f64, f64)| line_text(factor, offset, "x");
+    Some(lines?.into_iter().map(text).collect::<Vec<_>>().join(", "))
+}
+
+fn line_text(factor: f64, offset: f64, of: &str) -> String {
+    let sign = if offset < 0.0 { "less" } else { "plus" };
+    format!("{factor:.6} times {of} {sign} {:.6}", offset.abs())
+}
+
+/// The three channels of an image tensor, one after another.
+fn planes(values: &[f32], shape: &[usize]) -> Option<Vec<Vec<f32>>> {
+    let shape: Vec<usize> = shape.iter().copied().filter(|&dim| dim != 1).collect();
+    match shape[..] {
+        [3, height, width] => {
+            Some(values.chunks_exact(height * width).map(<[f32]>::to_vec).collect())
+        }
+        [_, _, 3] => {
+            let channel = |at: usize| values.iter().skip(at).step_by(3).copied().collect();
+            Some((0..3).map(channel).collect())
+        }
+        _ => None,
+    }
 }
 
 /// The values with their channels reversed, for an image tensor of three channels.
@@ -383,6 +426,14 @@ mod tests {
         let scaled: Vec<f32> = a.values.iter().map(|x| x / 127.5 - 1.0).collect();
         let difference = Difference::between(&a, &tensor(&[2, 2, 3], &scaled)).unwrap();
         assert!(difference.likely.unwrap().contains("scale"));
+        let own = |at: usize, x: f32| x * [2.0, 3.0, 5.0][at % 3] - [1.0, 20.0, 300.0][at % 3];
+        for (order, word) in [([0, 1, 2], "for each channel"), ([2, 1, 0], "opposite order")] {
+            let value = |at: usize| own(at, a.values[at / 3 * 3 + order[at % 3]]);
+            let other = tensor(&[2, 2, 3], &(0..12).map(value).collect::<Vec<_>>());
+            let likely = Difference::between(&a, &other).unwrap().likely.unwrap();
+            assert!(likely.contains(word), "{likely}");
+            assert!(likely.contains("5.000000 times x less 300.000000"), "{likely}");
+        }
         let message = Difference::between(
             &tensor(&[3, 4, 5], &[0.0; 60]),
             &tensor(&[1, 4, 5, 3], &[0.0; 60]),

@@ -14,7 +14,6 @@ use linnaeus::{
     error::{Exit, RunError},
     inspect::{self, KerasReport},
     job::Job,
-    labels::Labels,
     model::ModelFile,
     pack, predict,
     progress::printable,
@@ -40,12 +39,10 @@ fn show(
 pub(super) fn inspect(job: &Job, json: bool) -> Result<Exit, RunError> {
     let config = ModelConfig::resolve(job)?;
     if let Some(report) = KerasReport::new(&config.path, &config.recipe)? {
-        return show(&report, json);
+        show(&report, json)?;
+        return Ok(if report.problems.is_empty() { Exit::Complete } else { Exit::Model });
     }
-    let labels = Labels::said(&config)?;
-    let place = config.labels.as_ref().map(|path| path.display().to_string());
-    let labels = labels.as_ref().zip(place.as_deref());
-    let report = inspect::inspect(ModelFile::open(&config.path)?, &config.recipe, labels)?;
+    let report = inspect::inspect(&config)?;
     show(&report, json)?;
     Ok(if report.complete { Exit::Complete } else { Exit::Model })
 }
@@ -87,7 +84,7 @@ pub(super) fn tensor(image: &Path, job: &Job, output: &Path) -> Result<Exit, Run
     let examined = Examined::new(&file, &file.read()?)?;
     let fail =
         |reason: String| RunError::Model(format!("the model {}: {reason}", config.path.display()));
-    let decision = examined.decide(&config.recipe).map_err(fail)?;
+    let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
     if !decision.problems.is_empty() {
         return Err(fail(decision.problems.join("\n")));
     }

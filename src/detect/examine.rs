@@ -6,6 +6,7 @@ use super::{
     Decision, Facts, Statement, Tier, decide, folder::Folder, identity, label_files, statements,
 };
 use crate::{
+    config::ModelConfig,
     error::RunError,
     geometry::Size,
     labels::Labels,
@@ -78,6 +79,38 @@ impl Examined {
         decide(said, &self.statements, fixed)
     }
 
+    /// The labels that the job names, which are its `own`, else those that the model or a file
+    /// beside it does; and the place that they are from.
+    ///
+    /// # Errors
+    ///
+    /// A message when the files beside the model cannot be used.
+    pub fn labels(
+        &self,
+        config: &ModelConfig,
+        own: Option<Labels>,
+        decision: &Decision,
+    ) -> Result<Option<(Labels, String)>, String> {
+        match (own, &config.labels, &decision.labels) {
+            (Some(labels), Some(path), _) => Ok(Some((labels, path.display().to_string()))),
+            (None, Some(_), _) => Ok(None),
+            (_, None, Some(labels)) => Ok(Some(labels.clone())),
+            _ => self.label_file.clone().map_err(|reason| {
+                format!(
+                    "the labels beside the model {} cannot be used: {reason}\nhint: say which file \
+                     it is with `labels`, or `labels = \"none\"`",
+                    config.path.display()
+                )
+            }),
+        }
+    }
+
+    /// The output to read: the one that a person `said`, else the package's.
+    #[must_use]
+    pub fn output<'a>(&'a self, said: Option<&'a str>) -> Option<&'a str> {
+        said.or_else(|| self.package.as_ref()?.output.as_deref())
+    }
+
     /// The lines that point at candidates, for a message about missing keys; empty when there are
     /// none.
     #[must_use]
@@ -93,11 +126,7 @@ fn facts<'a>(onnx: &OnnxFile, input: &'a InputSpec, value: &Value) -> Facts<'a> 
     let layout = onnx.layout(value).layout;
     let outputs = onnx.classifier().outputs;
     let classes = onnx.outputs().into_iter().find(|output| outputs.contains(&output.name));
-    let classes = classes.and_then(|output| {
-        let dims = output.dims?;
-        let long = dims.iter().skip(1).filter_map(crate::onnx::Dim::fixed).find(|&dim| dim != 1);
-        long.and_then(|classes| usize::try_from(classes).ok())
-    });
+    let classes = classes.and_then(|output| output.classes());
     Facts { input, size: input.fixed_size(layout), layout, classes }
 }
 

@@ -77,8 +77,7 @@ fn disagreement(index: usize, one: (&Labels, &str), other: (&Labels, &str)) -> S
         format!("{name} in {file} ({} classes)", labels.count())
     };
     format!(
-        "two label files lie beside the model, and class {index} is {}, and {}\nhint: say which \
-         one belongs to it with `labels`",
+        "two label files lie beside the model, and class {index} is {}, and {}",
         name(one),
         name(other)
     )

@@ -20,6 +20,9 @@ use crate::{
     statistics,
 };
 
+/// Version of the JSON's form; keys are only added within one.
+const SCHEMA: u32 = 1;
+
 /// Rows that are shown of the ranking.
 const SHOWN: usize = 12;
 
@@ -30,6 +33,8 @@ const FEW_CLASSES: f64 = 0.25;
 /// What was found out about a model.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
     /// The model file.
     pub model: String,
     /// Its input.
@@ -98,6 +103,7 @@ impl Report {
             .err()
             .map(|reason| reason + &examined.candidates_text());
         Self {
+            schema: SCHEMA,
             model: format!("{} (SHA-256 {})", model.file.path.display(), model.file.sha256),
             takes: model::input_text(&model.input),
             answers: model::output_text(output),
@@ -180,7 +186,7 @@ impl Report {
             ));
         }
         if let Some(said) = self.ranking.iter().find(|ranked| ranked.said && !ranked.same_as_best) {
-            let worse = said.p.map_or(String::new(), |p| format!(" (p {p:.4})"));
+            let worse = said.p.map_or(String::new(), |p| format!(" ({})", p_text(p)));
             signs.push(format!("the recipe that is said is worse than the best{worse}"));
         }
         signs
@@ -201,6 +207,10 @@ impl Report {
         let recipe = self.ranking.first().map(|best| best.recipe.clone()).unwrap_or_default();
         Job { recipe, ..Job::default() }.to_toml()
     }
+}
+
+fn p_text(p: f64) -> String {
+    if p < 0.0001 { "p<0.0001".to_owned() } else { format!("p={p:.3}") }
 }
 
 /// A recipe in a few words.
@@ -274,8 +284,7 @@ impl Report {
             });
             let versus = match (at, ranked.p) {
                 (0, _) => "best".to_owned(),
-                (_, Some(p)) if p < 0.0001 => "p<0.0001".to_owned(),
-                (_, Some(p)) => format!("p={p:.3}"),
+                (_, Some(p)) => p_text(p),
                 (_, None) if ranked.same_as_best => "tie".to_owned(),
                 (_, None) => "less".to_owned(),
             };

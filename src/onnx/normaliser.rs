@@ -125,7 +125,8 @@ fn evidence(input: &str, forward: &Forward<'_>, channels: &[Channel]) -> String 
         End::Nothing => "and is then read by nothing".to_owned(),
         End::TooLong => "and was followed no further".to_owned(),
     };
-    let ops: Vec<_> = forward.nodes.iter().take(16).map(|node| shown(&node.op_type)).collect();
+    let mut ops: Vec<_> = forward.nodes.iter().take(16).map(|node| shown(&node.op_type)).collect();
+    ops.dedup();
     let way = if ops.is_empty() {
         "through no other node".to_owned()
     } else {
@@ -143,7 +144,7 @@ fn evidence(input: &str, forward: &Forward<'_>, channels: &[Channel]) -> String 
         (true, true) => "and only its channels are reversed".to_owned(),
         (false, reversed) => format!(
             "and x becomes x · {}{}{}",
-            list(|channel| channel.factor).trim_start_matches('+'),
+            list(|channel| channel.factor).replace('+', ""),
             if unmoved { String::new() } else { format!(" {}", list(|channel| channel.offset)) },
             if reversed { ", with the channels reversed" } else { "" }
         ),

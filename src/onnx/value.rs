@@ -155,6 +155,14 @@ pub struct Value {
 }
 
 impl Value {
+    /// Classes, when these are scores of a fixed number of them: the long one of the dimensions
+    /// after the batch.
+    #[must_use]
+    pub fn classes(&self) -> Option<usize> {
+        let long = self.dims.iter().flatten().skip(1).filter_map(Dim::fixed).find(|&dim| dim != 1);
+        long.and_then(|classes| usize::try_from(classes).ok())
+    }
+
     pub(super) fn of(info: &ValueInfoProto) -> Self {
         let tensor = tensor_of(info.r#type.as_ref());
         let shape = tensor.and_then(|tensor| tensor.shape.as_ref());

@@ -96,12 +96,12 @@ impl Run {
         Ok(text)
     }
 
-    /// Who says what, where it is not the job: `resize, mean, std by preprocessor_config.json`.
+    /// Who says what, where it is not the job: `resize, mean, std by preprocessor_config.json`. The
+    /// fields are in the manifest.
     pub(super) fn evidence_text(&self) -> String {
         let mut sayers: Vec<(&str, Vec<&str>)> = Vec::new();
-        for (key, evidence) in &self.classifier.evidence {
-            // The place alone; the manifest and `inspect` tell the field.
-            let sayer = evidence.split_once(": ").map_or(&evidence[..], |(place, _)| place);
+        for (key, sayer) in &self.classifier.evidence {
+            let sayer = sayer.split_once(": ").map_or(sayer.as_str(), |(place, _)| place);
             match sayers.iter_mut().find(|(known, _)| *known == sayer) {
                 Some((_, keys)) => keys.push(key),
                 None => sayers.push((sayer, vec![key])),
