@@ -44,11 +44,11 @@ pub(crate) enum Command {
         /// The job file, TOML
         #[arg(value_hint = ValueHint::FilePath)]
         job: PathBuf,
-        #[command(flatten)]
-        options: Box<Options>,
         /// Folders and files, instead of the job's
         #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
         inputs: Vec<PathBuf>,
+        #[command(flatten)]
+        options: Box<Options>,
     },
     /// Classify folders and files, without a job file
     #[command(after_help = CLASSIFY_EXAMPLES)]
@@ -65,11 +65,11 @@ pub(crate) enum Command {
         /// The model file, or the folder that it comes in
         #[arg(value_hint = ValueHint::AnyPath)]
         model: PathBuf,
-        #[command(flatten)]
-        using: Box<Using>,
         /// As JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        using: Box<Using>,
     },
     /// Find out which recipe a model was trained with, by trying the usual ones
     #[command(after_help = DOCTOR_EXAMPLES)]
@@ -89,11 +89,11 @@ pub(crate) enum Command {
         /// Images that are tried, spread over all that there are [default: 200]
         #[arg(long, value_name = "N")]
         most: Option<NonZeroUsize>,
-        #[command(flatten)]
-        using: Box<Using>,
         /// As JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        using: Box<Using>,
     },
     /// Write a model that carries its recipe, labels and proofs with it
     #[command(after_help = PACK_EXAMPLES)]
@@ -221,6 +221,12 @@ pub(crate) enum Installable {
 /// What `run` and `classify` share: every key of a job file, and two ways not to run it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
+    /// Check everything and say what would be done, without reading an image
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the job that these flags make, as a job file
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) print_job: bool,
     #[command(flatten)]
     files: Files,
     /// The ONNX model, or the folder that it comes in
@@ -234,12 +240,6 @@ pub(crate) struct Options {
     output: OutputFlags,
     #[command(flatten)]
     limits: LimitFlags,
-    /// Check everything and say what would be done, without reading an image
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Print the job that these flags make, as a job file
-    #[arg(long, conflicts_with = "dry_run")]
-    pub(crate) print_job: bool,
 }
 
 #[derive(Debug, Args)]
@@ -277,7 +277,7 @@ struct ModelFlags {
     /// The model's output to read, when it has several
     #[arg(long, value_name = "NAME")]
     model_output: Option<String>,
-    /// Names of the classes: one per line, synset.txt, or JSON
+    /// Names of the classes: one per line, synset.txt, or JSON; `none` for none
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     labels: Option<PathBuf>,
     /// Classes before the first label, such as 1 for a background class [default: 0]

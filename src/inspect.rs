@@ -137,7 +137,8 @@ pub fn inspect(config: &ModelConfig) -> Result<Report, RunError> {
     let output = examined.output(config.output.as_deref());
     let count = labels.as_ref().map(|(labels, _)| labels.count());
     let classes = classes_of(&onnx, &judged, (output, count)).unwrap_or_else(|reason| {
-        problems.push(reason);
+        // A model whose input is no image needs no second reason.
+        problems.extend(examined.input.is_ok().then_some(reason));
         None
     });
     let labels = match labels {

@@ -79,6 +79,12 @@ impl ModelFile {
                  for instance with tf2onnx; `linnaeus inspect` says what it wants to be fed",
             ));
         }
+        if head.get(4..8) == Some(b"TFL3") {
+            return Err(fail(
+                "it is a TensorFlow Lite model, and linnaeus runs ONNX\nhint: convert it, for \
+                 instance with `python -m tf2onnx.convert --tflite`",
+            ));
+        }
         if bytes == 0 {
             return Err(fail("it is empty"));
         }

@@ -166,7 +166,7 @@ fn inspect_warns_of_what_a_run_would_refuse() {
         ("detector", &[][..], &["no image classifier", "three-dimensional, as a detector's"][..]),
         ("two_outputs", &[], &["features, logits", "`model-output`"]),
         ("two_outputs", &["--model-output", "nope"], &["no output named `nope`"]),
-        ("two_inputs", &[], &["problem"]),
+        ("two_inputs", &[], &["`image` f32", "`age_and_place`"]),
         ("dynamic", &["--labels", "two.txt"], &["two.txt names 2 classes, and the model has 5"]),
         (
             "external_outside",
@@ -186,6 +186,11 @@ fn inspect_warns_of_what_a_run_would_refuse() {
     said("lfs_pointer", &[]).exits(10).says(&["Git LFS pointer", "`git lfs pull`"]);
     said("not_a_model", &[]).exits(10).says(&["not_a_model.onnx", "no ONNX model"]);
     said("gone", &[]).exits(10).says(&["gone.onnx"]);
+    folder.write("lite.tflite", b"\x1c\0\0\0TFL3\0\0\0\0");
+    on(&folder, &["inspect"], "lite.tflite").exits(10).says(&["TensorFlow Lite", "tf2onnx"]);
+    folder.link(&model("probs"), "several/one.onnx");
+    folder.link(&model("probs"), "several/two.onnx");
+    on(&folder, &["inspect"], "several").exits(10).says(&["several models", "one.onnx, two.onnx"]);
 }
 
 #[test]
@@ -438,9 +443,30 @@ fn presets_are_listed_shown_and_near_names_are_told() {
     }
     let near = ["`preset = \"vgg-16\"`", "keras/vgg16", "`linnaeus presets`"];
     folder.program(["presets", "vgg-16"]).exits(2).says(&near);
+    let near_weights = "nearest are: torchvision/resnet50-imagenet1k_v1, \
+                        torchvision/resnet50-imagenet1k_v2, keras/resnet50";
+    folder.program(["presets", "torchvision/resnet50"]).exits(2).says(&[near_weights]);
     let folder = beside("dynamic", &[]);
     classify(&folder, "m", &["--preset", "vgg-16"]).exits(2).says(&near);
     for command in ["inspect", "doctor"] {
         on(&folder, &[command, "--preset", "vgg-16"], "m").exits(2).says(&near);
+    }
+}
+
+#[test]
+fn a_commands_own_flags_stand_before_the_headings() {
+    let folder = TestDir::new();
+    for (command, flag) in [
+        ("inspect", "--json"),
+        ("doctor", "--json"),
+        ("doctor", "--truth"),
+        ("pack", "--golden"),
+        ("classify", "--dry-run"),
+        ("run", "--inputs"),
+        ("run", "--print-job"),
+    ] {
+        let help = folder.program([command, "--help"]).exits(0);
+        let at = |word: &str| help.text().find(word).unwrap_or_else(|| panic!("{word}: {help}"));
+        assert!(at(flag) < at("\nModel and device:"), "{help}");
     }
 }

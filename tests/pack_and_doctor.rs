@@ -200,7 +200,7 @@ fn tensors_are_compared_and_the_usual_mistakes_are_named() {
     let equal = compared("unit.npy", "unit.npy", 0);
     assert_eq!(equal.text(), "equal in every bit: 144 elements\n");
     for (a, b, words) in [
-        ("unit.npy", "bgr.npy", &["the channels are in the opposite order"][..]),
+        ("unit.npy", "bgr.npy", &["the channels are in the opposite order: RGB on"][..]),
         ("unit.npy", "signed.npy", &["2.000000 times the first less 1.000000", "`scale`"]),
         ("unit.npy", "imagenet.npy", &["for each channel", "4.366812 times x less 2.117904"]),
         ("imagenet.npy", "imagenet_bgr.npy", &["the opposite order", "`mean`"]),

@@ -79,12 +79,20 @@ pub fn named(name: &str) -> Result<Preset, String> {
     })
 }
 
-/// The three names that are most like `name`.
+/// The three names that are most like `name`: by the network, which may leave out its weights, and
+/// then by the family.
 fn nearest(name: &str) -> Vec<String> {
     let mut names: Vec<_> = all().into_iter().map(|preset| preset.name).collect();
-    let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
-    let wanted = last(name);
-    names.sort_by_key(|known| strsim::damerau_levenshtein(&last(known), &wanted));
+    let parts = |name: &str| {
+        let (family, network) = name.rsplit_once('/').unwrap_or(("", name));
+        let network = network.split("-imagenet").next().unwrap_or(network);
+        (network.to_ascii_lowercase(), family.to_ascii_lowercase())
+    };
+    let (network, family) = parts(name);
+    names.sort_by_key(|known| {
+        let known = parts(known);
+        (strsim::damerau_levenshtein(&known.0, &network), known.1 != family)
+    });
     names.truncate(3);
     names
 }
