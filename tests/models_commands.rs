@@ -219,7 +219,7 @@ fn candidates_are_hints_and_never_used() {
     assert!(inspected.text().contains(hinted), "{inspected}");
     assert!(inspected.text().contains("nothing says how images are prepared"), "{inspected}");
     let refused = classify(&folder, "my_resnet50.onnx", &["-o", "out.csv"]).exits(10);
-    refused.says(&["nothing says which it was trained with", hinted]);
+    refused.says(&["`size`, `resize`, `interpolation`, `scale` are missing", hinted]);
     assert!(!folder.path("out.csv").exists());
 }
 
