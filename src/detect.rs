@@ -1,6 +1,6 @@
 //! How a model's images are prepared, found out from what its file and folder say.
 //!
-//! Every place makes a [`Statement`]; [`decide`] weighs them. Keys that have a meaning only
+//! Every place makes a `Statement`; `decide` weighs them. Keys that have a meaning only
 //! together come from one place, every key keeps its evidence, and places that contradict each
 //! other are a problem for a person to settle: nothing is guessed.
 

@@ -27,7 +27,7 @@ const SCHEMA: u32 = 1;
 /// What a model file says about itself.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// Version of the form of the JSON.
     pub schema: u32,
     /// The file, its size and hash.
     #[serde(flatten)]

@@ -1,6 +1,6 @@
 //! Keras models without Python: which layers they have, and their weights.
 //!
-//! A path comes in, a [`KerasFile`] goes out. All writers from Keras 1.2 to 3 are read, from HDF5
+//! A path comes in, a `KerasFile` goes out. All writers from Keras 1.2 to 3 are read, from HDF5
 //! files, archives, and `SavedModel` folders. Nothing in a model is executed, no link inside it is
 //! followed, and every size has a limit.
 

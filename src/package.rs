@@ -9,7 +9,7 @@
 //! | `linnaeus.recipe` | JSON object of the keys under `[recipe]`, all of them said |
 //! | `linnaeus.labels` | JSON list of names, one per class; empty when there are none |
 //! | `linnaeus.output` | name of the output to read; empty when there is only one |
-//! | `linnaeus.golden` | JSON list of [`Golden`] images, their bytes in Base64 |
+//! | `linnaeus.golden` | JSON list of `Golden` images, their bytes in Base64 |
 //! | `linnaeus.source` | JSON object: `file`, `sha256` of the model that was packed, `linnaeus` |
 //!
 //! Every key is written, so that a model that is packed again keeps nothing of its old package.

@@ -33,7 +33,7 @@ const FEW_CLASSES: f64 = 0.25;
 /// What was found out about a model.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// [`SCHEMA`].
+    /// Version of the form of the JSON.
     pub schema: u32,
     /// The model file.
     pub model: String,

@@ -15,7 +15,7 @@ use crate::{
 /// What a Keras model or a `SavedModel` folder says about itself.
 #[derive(Debug, Clone, Serialize)]
 pub struct KerasReport {
-    /// [`super::SCHEMA`].
+    /// Version of the form of the JSON.
     pub schema: u32,
     /// The file or folder.
     pub path: String,
