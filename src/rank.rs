@@ -14,6 +14,9 @@ pub struct Ranked {
 /// Largest deviation of a probability row's sum from 1 that half-precision models show.
 const SUM_TOLERANCE: f64 = 5e-3;
 
+/// The evidence of probabilities of classes that exclude each other.
+const ADD_UP: &str = "its outputs are probabilities already: they add up to 1";
+
 /// What was found out about scores whose recipe leaves the activation open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detected {
@@ -46,7 +49,7 @@ pub fn detect(scores: &[f32], classes: usize) -> Result<Detected, String> {
     }
     if within(0.0, 1.0) {
         return if rows().all(|row| (sum(row) - 1.0).abs() <= SUM_TOLERANCE) {
-            found(Activation::None, "its outputs are probabilities already: they add up to 1")
+            found(Activation::None, ADD_UP)
         } else {
             found(
                 Activation::None,
@@ -66,6 +69,40 @@ pub fn detect(scores: &[f32], classes: usize) -> Result<Detected, String> {
         ));
     }
     found(Activation::Softmax, "its outputs are not limited to 0 to 1")
+}
+
+/// So many scores do not lie between 0 and 1 by chance.
+const CHANCE: usize = 32;
+
+/// Checks the activation that `sayer`, a file, says against the first scores, N×`classes`.
+///
+/// Scores beyond 0 to 1 are never probabilities. Others are, where rows add up to 1, or there are
+/// too many of them for chance.
+///
+/// # Errors
+///
+/// A message that says what contradicts it; those of [`detect`].
+pub fn confirm(
+    said: Activation,
+    sayer: &str,
+    scores: &[f32],
+    classes: usize,
+) -> Result<(), String> {
+    let found = detect(scores, classes)?;
+    let right = match (said, found.activation) {
+        (Activation::None, found) => found == Activation::None,
+        (_, Activation::None) => scores.len() < CHANCE && found.because != ADD_UP,
+        _ => true,
+    };
+    if right {
+        return Ok(());
+    }
+    Err(format!(
+        "`activation = \"{said}\"` is said by {sayer}, and the first images contradict it: {}\n\
+         hint: say `activation = \"{}\"` under `[recipe]` if the images are right, or `{said}` to \
+         insist",
+        found.because, found.activation
+    ))
 }
 
 /// Checks that one row of scores has a ranking.
@@ -171,5 +208,21 @@ mod tests {
         assert_eq!(activation(&[-3.0, 0.9], 1), Activation::Sigmoid);
         let quantised = [213.0, 18.0, 25.0, 100.0, 100.0, 56.0];
         assert!(detect(&quantised, 3).unwrap_err().contains("activation"));
+    }
+
+    #[test]
+    fn what_a_file_says_of_scores_is_held_to_them() {
+        let right = |said, scores: &[f32], classes| confirm(said, "x.json", scores, classes);
+        let logits = [2.0, -1.0, 0.5, 0.5];
+        assert!(right(Activation::Softmax, &logits, 2).is_ok());
+        assert!(right(Activation::Sigmoid, &logits, 2).is_ok());
+        assert!(right(Activation::None, &logits, 2).unwrap_err().contains("x.json"));
+        assert!(right(Activation::None, &[-3.0], 1).is_err());
+        let probabilities = [0.2, 0.8, 0.5, 0.5];
+        assert!(right(Activation::None, &probabilities, 2).is_ok());
+        assert!(right(Activation::Softmax, &probabilities, 2).is_err());
+        // One image's logits may lie between 0 and 1; those of many do not.
+        assert!(right(Activation::Softmax, &[0.3, 0.9], 2).is_ok());
+        assert!(right(Activation::Softmax, &[0.3, 0.9].repeat(16), 2).is_err());
     }
 }

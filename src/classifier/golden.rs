@@ -16,26 +16,36 @@ use crate::{
 };
 
 /// A probability may differ by this much before the answer counts as another: processors and GPUs
-/// add in different orders, and quantised models amplify it.
+/// add in different orders, and quantised models amplify it. A score that is none may by this share
+/// of itself.
 const TOLERANCE: f64 = 0.02;
 
 /// The `k` best classes of each of a few images, given as the bytes of their files with their names.
+/// `unconfirmed` is the file that says the activation, when no person does.
 ///
 /// # Errors
 ///
-/// `Model` when an image cannot be prepared, or the model fails.
+/// `Model` when an image cannot be prepared, the model fails, or its scores are not what the file
+/// says.
 pub(super) fn answers(
     engine: &mut OrtEngine,
     recipe: &Recipe,
     input: &InputSpec,
     (images, k): (&[(&str, &[u8])], usize),
+    unconfirmed: Option<&str>,
 ) -> Result<(Activation, Vec<Vec<Ranked>>), RunError> {
     let scores = match recipe.element {
         Element::U8 => scores::<u8>(engine, recipe, input, images),
         Element::F16 => scores::<f16>(engine, recipe, input, images),
         Element::F32 => scores::<f32>(engine, recipe, input, images),
     }?;
-    let classes = scores.len() / images.len().max(1);
+    if images.is_empty() {
+        return Ok((recipe.activation.unwrap_or(Activation::None), Vec::new()));
+    }
+    let classes = scores.len() / images.len();
+    if let (Some(said), Some(sayer)) = (recipe.activation, unconfirmed) {
+        rank::confirm(said, sayer, &scores, classes).map_err(RunError::Model)?;
+    }
     let activation = match recipe.activation {
         Some(said) => said,
         None => rank::detect(&scores, classes).map_err(RunError::Model)?.activation,
@@ -43,7 +53,7 @@ pub(super) fn answers(
     let best = |row: &[f32]| {
         rank::top_k(row, activation, k).map_err(|error| RunError::Model(error.to_string()))
     };
-    let best: Result<Vec<_>, _> = scores.chunks_exact(classes.max(1)).map(best).collect();
+    let best: Result<Vec<_>, _> = scores.chunks_exact(classes).map(best).collect();
     Ok((activation, best?))
 }
 
@@ -79,10 +89,11 @@ pub(super) fn check(
     (goldens, labels): (&[Golden], Option<&Labels>),
 ) -> Result<(), RunError> {
     let images: Vec<_> = goldens.iter().map(|g| (g.name.as_str(), &g.image[..])).collect();
-    let (_, found) = answers(engine, recipe, input, (&images, 1))?;
+    let (_, found) = answers(engine, recipe, input, (&images, 1), None)?;
     let named = |class: usize| labels.and_then(|labels| labels.name(class)).unwrap_or("no name");
     for (golden, found) in goldens.iter().zip(found.into_iter().flatten()) {
-        let near = (found.probability - golden.probability).abs() <= TOLERANCE;
+        let most = TOLERANCE * golden.probability.abs().max(1.0);
+        let near = (found.probability - golden.probability).abs() <= most;
         if found.class == golden.class && near {
             continue;
         }

@@ -110,7 +110,7 @@ impl Recorder {
     fn activation(&mut self, scores: &[f32]) -> Result<Activation, RunError> {
         if let Some((activation, _)) = self.activation {
             if let Some(sayer) = self.unconfirmed.take() {
-                confirm(activation, &sayer, scores, self.classes)?;
+                rank::confirm(activation, &sayer, scores, self.classes).map_err(RunError::Model)?;
             }
             return Ok(activation);
         }
@@ -159,20 +159,4 @@ impl Recorder {
             exit,
         })
     }
-}
-
-/// Checks what a file says of scores against the first of them.
-fn confirm(said: Activation, sayer: &str, scores: &[f32], classes: usize) -> Result<(), RunError> {
-    let found = rank::detect(scores, classes).map_err(RunError::Model)?;
-    // Scores between 0 and 1 may be logits by chance, but others are never probabilities.
-    let probabilities = found.activation == Activation::None;
-    if (said == Activation::None) == probabilities || classes == 1 {
-        return Ok(());
-    }
-    Err(RunError::Model(format!(
-        "`activation = \"{said}\"` is said by {sayer}, and the first images contradict it: {}\n\
-         hint: say `activation = \"{}\"` under `[recipe]` if the images are right, or `{said}` to \
-         insist",
-        found.because, found.activation
-    )))
 }
