@@ -77,7 +77,7 @@ fn classify(
     let table = wants_table(&job);
     let config = Config::resolve(job)?;
     if let (Some(classes), [image], false) = (table, &config.inputs[..], dry_run) {
-        return models::table(&config.model, image, classes);
+        return models::table(&config, image, classes);
     }
     let quiet = config.quiet;
     if dry_run {

@@ -146,10 +146,14 @@ pub struct Decision {
 /// Who says a key when a person does.
 pub const PERSON: &str = "the job";
 
-/// Whether this evidence is a person's word.
+/// The place of what `pack` wrote, which a person decided then.
+pub(crate) const PACKAGE: &str = "the package";
+
+/// Whether this evidence is a person's word, of now or when the model was packed.
 #[must_use]
 pub fn is_persons(evidence: &str) -> bool {
-    evidence == PERSON || evidence.starts_with("preset ")
+    let packed = evidence.strip_prefix(PACKAGE).is_some_and(|rest| rest.starts_with(':'));
+    evidence == PERSON || evidence.starts_with("preset ") || packed
 }
 
 /// Weighs what a person `said` against what the places say of a model whose input has the `fixed`
@@ -188,9 +192,7 @@ pub fn decide(
         if let Some(refusal) = &statement.refusal {
             decision.problems.push(format!("{}: {refusal}", statement.place));
         }
-        if let (None, Some(labels)) = (&decision.labels, &statement.labels) {
-            decision.labels = Some((labels.clone(), statement.place.clone()));
-        }
+        decision.weigh_labels(statement);
     }
     Ok(decision)
 }
@@ -224,9 +226,10 @@ impl Decision {
 
     /// Takes a group from the place with the most weight.
     fn weigh(&mut self, group: Group, sayers: &[&Statement], fixed: Option<Size>) {
+        let Some(first) = sayers.first() else { return };
         // What the graph computes is what happens, whatever a file beside it says.
         let graph = sayers.iter().find(|s| s.tier == Tier::Graph && group == Group::Activation);
-        let Some(first) = graph.or(sayers.first()) else { return };
+        let first = graph.filter(|_| first.tier != Tier::Package).unwrap_or(first);
         for other in sayers.iter().filter(|other| !same(group, &first.recipe, &other.recipe)) {
             let both = format!(
                 "{} says {}, and {} says {}",
@@ -259,6 +262,23 @@ impl Decision {
             self.evidence.insert(key, first.evidence(key));
         }
         self.take(&part);
+    }
+
+    /// Takes the first names of the classes, and tells where a later place has others.
+    fn weigh_labels(&mut self, statement: &Statement) {
+        let (Some(labels), place) = (&statement.labels, &statement.place) else { return };
+        let Some((taken, taken_place)) = &self.labels else {
+            self.labels = Some((labels.clone(), place.clone()));
+            return;
+        };
+        if let Some(class) = taken.first_difference(labels) {
+            let name = |labels: &Labels| labels.name(class).unwrap_or("nothing").to_owned();
+            self.notes.push(format!(
+                "class {class} is {} in {taken_place}, and {} in {place}; the first has more weight",
+                name(taken),
+                name(labels)
+            ));
+        }
     }
 
     /// A graph that scales bytes for itself must get bytes.

@@ -8,7 +8,7 @@ use std::{
 
 use linnaeus::{
     classifier::Classifier,
-    config::{self, ModelConfig},
+    config::{self, Config, ModelConfig},
     detect::Examined,
     doctor::{self, Truth},
     error::{Exit, RunError},
@@ -98,9 +98,9 @@ pub(super) fn tensor(image: &Path, job: &Job, output: &Path) -> Result<Exit, Run
 }
 
 /// One image as a table; what was found out about the recipe goes before it.
-pub(super) fn table(config: &ModelConfig, image: &Path, classes: usize) -> Result<Exit, RunError> {
-    let mut classifier = Classifier::open(config)?;
-    for note in &classifier.notes {
+pub(super) fn table(config: &Config, image: &Path, classes: usize) -> Result<Exit, RunError> {
+    let mut classifier = Classifier::open(&config.model)?;
+    for note in classifier.notes.iter().filter(|_| !config.quiet) {
         let _ = writeln!(io::stderr(), "{}", printable(note));
     }
     print(&printable(&predict::predict(&mut classifier, image, classes)?.to_string()))

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Decision, Facts, Statement, Tier, decide, folder::Folder, identity, label_files, statements,
+    Decision, Facts, PACKAGE, Statement, Tier, decide, folder::Folder, identity, label_files,
+    statements,
 };
 use crate::{
     config::ModelConfig,
@@ -131,7 +132,7 @@ fn facts<'a>(onnx: &OnnxFile, input: &'a InputSpec, value: &Value) -> Facts<'a> 
 }
 
 fn of_package(package: &Package) -> Statement {
-    let mut statement = Statement::new("the package", Tier::Package);
+    let mut statement = Statement::new(PACKAGE, Tier::Package);
     for key in package.recipe.keys() {
         statement.because.insert(key, "linnaeus.recipe".to_owned());
     }
