@@ -332,3 +332,45 @@ fn same(group: Group, a: &RecipeSpec, b: &RecipeSpec) -> bool {
     let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * a.abs().max(1.0);
     a.len() == b.len() && a.iter().zip(&b).all(close)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Activation;
+
+    fn statement(place: &str, tier: Tier, activation: Activation) -> Statement {
+        let mut statement = Statement::new(place, tier);
+        statement.say("activation", "x", |recipe| recipe.activation = Some(activation));
+        statement.say("scale", "x", |recipe| {
+            let graph = tier == Tier::Graph;
+            recipe.scale = Some(if graph { "1" } else { "1/255" }.parse().unwrap());
+        });
+        statement.labels = Labels::parse(if tier == Tier::Sidecar { "a\nb" } else { "a\nc" }).ok();
+        statement
+    }
+
+    #[test]
+    fn the_graph_has_more_weight_than_a_file_and_less_than_a_package() {
+        let graph = statement("the graph", Tier::Graph, Activation::None);
+        let sidecar = statement("x.json", Tier::Sidecar, Activation::Softmax);
+        let said = RecipeSpec::default();
+        let decision = decide(&said, &[sidecar, graph.clone()], None).unwrap();
+        assert_eq!(decision.recipe.activation, Some(Activation::None));
+        assert!(decision.problems[0].contains("normalised twice"), "{:?}", decision.problems);
+        let package = statement(PACKAGE, Tier::Package, Activation::Softmax);
+        let decision = decide(&said, &[package, graph], None).unwrap();
+        assert_eq!(decision.recipe.activation, Some(Activation::Softmax));
+        assert_eq!(decision.problems, [""; 0]);
+        assert!(is_persons(&decision.evidence["activation"]));
+    }
+
+    #[test]
+    fn places_that_name_a_class_differently_are_told() {
+        let sidecar = statement("x.json", Tier::Sidecar, Activation::None);
+        let config = statement("y.json", Tier::Config, Activation::None);
+        let decision = decide(&RecipeSpec::default(), &[config, sidecar], None).unwrap();
+        assert_eq!(decision.labels.unwrap().1, "x.json");
+        let told = |note: &String| note.contains("class 1 is b in x.json, and c in y.json");
+        assert!(decision.notes.iter().any(told), "{:?}", decision.notes);
+    }
+}

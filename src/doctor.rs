@@ -78,13 +78,7 @@ pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunErr
     if images.is_empty() {
         return Ok(report);
     }
-    if images.len() < FEWEST_IMAGES {
-        return Err(RunError::Usage(format!(
-            "{} images are too few to tell recipes apart\nhint: give {FEWEST_IMAGES} or more, \
-             better 64, of many kinds",
-            images.len()
-        )));
-    }
+    check_count(images.len(), &[])?;
     let input = loaded.model.input.clone();
     let known = Known { spec: &decision.recipe, input: &input };
     let first = known.numbers();
@@ -95,8 +89,11 @@ pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunErr
             config.path.display()
         )));
     };
-    let mut bench = Bench::new(loaded, &output, options, (images, &start.recipe))?;
+    let most = config.batch_size.unwrap_or(TOGETHER).min(TOGETHER);
+    let mut bench = Bench::new(loaded, &output, options, (images, &start.recipe, most))?;
     let mut tried = bench.try_all(first);
+    check_count(bench.images.len(), &bench.failed)?;
+    check_possible(&tried)?;
     let readings =
         truth::readings(&bench.images, labels.as_ref().map(|(labels, _)| labels), bench.classes);
     let reading = judge::best_reading(&tried, &bench.images, &readings);
@@ -108,6 +105,33 @@ pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunErr
         .collect();
     tried.extend(bench.try_all(more));
     Ok(report.with_ranking(&bench, &tried, reading.as_ref()))
+}
+
+/// Refuses what ranks nothing; `failed` are the images that could not be read.
+fn check_count(images: usize, failed: &[String]) -> Result<(), RunError> {
+    if images >= FEWEST_IMAGES {
+        return Ok(());
+    }
+    let unread = failed.first().map_or(String::new(), |first| {
+        format!("; {} more could not be read, such as {first}", failed.len())
+    });
+    Err(RunError::Usage(format!(
+        "{images} images are too few to tell recipes apart{unread}\nhint: give {FEWEST_IMAGES} or \
+         more, better 64, of many kinds"
+    )))
+}
+
+/// Refuses a model that runs under no candidate.
+fn check_possible(tried: &[Tried]) -> Result<(), RunError> {
+    let reasons: Option<Vec<_>> = tried.iter().map(|tried| tried.impossible.as_ref()).collect();
+    match reasons.as_deref() {
+        Some([first, ..]) => Err(RunError::Model(format!(
+            "the model runs under none of {} recipes: {first}\nhint: it may have been exported for \
+             another batch size or image size; try `--batch-size 1`, or say its `size`",
+            tried.len()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The images to try, evenly spread over all that there are.
@@ -187,10 +211,10 @@ impl<'a> Bench<'a> {
         loaded: Loaded,
         output: &OutputSpec,
         options: &'a Options,
-        (images, recipe): (Vec<Labelled>, &Recipe),
+        (images, recipe, most): (Vec<Labelled>, &Recipe, usize),
     ) -> Result<Self, RunError> {
         let input = loaded.model.input.clone();
-        let batch = input.batch.unwrap_or(TOGETHER);
+        let batch = input.batch.unwrap_or(most);
         let session = loaded.model.into_sessions().session()?;
         let engine = OrtEngine::new(session, recipe, &input, &output.name);
         let classes = output.classes().flatten().unwrap_or(0);
@@ -286,6 +310,10 @@ impl<'a> Bench<'a> {
         self.classes = scores.len() / images;
         let found = || rank::detect(&scores, self.classes).map(|found| found.activation);
         let activation = recipe.activation.or_else(|| found().ok()).unwrap_or(Activation::None);
+        if self.classes == 1 {
+            self.classes = 2;
+            return tried.take(&judge::two_classes(&scores, activation), 2, Activation::None);
+        }
         tried.take(&scores, self.classes, activation);
     }
 }

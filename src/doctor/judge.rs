@@ -102,6 +102,16 @@ impl Tried {
     }
 }
 
+/// One score for each image as the probabilities of two classes, of which it is the second's.
+pub(super) fn two_classes(scores: &[f32], activation: Activation) -> Vec<f32> {
+    let second = |&score: &f32| match activation {
+        // Its softmax would be 1 whatever it is.
+        Activation::Softmax | Activation::Sigmoid => 1.0 / (1.0 + (-score).exp()),
+        Activation::None => score,
+    };
+    scores.iter().map(second).flat_map(|second| [1.0 - second, second]).collect()
+}
+
 /// The reading of the truth under which any candidate is best.
 pub(super) fn best_reading(
     tried: &[Tried],
@@ -153,20 +163,25 @@ pub(super) fn standings(
     images: &[Labelled],
     reading: Option<&Reading>,
 ) -> Vec<Standing> {
+    // What cannot run is compared with nothing, nor is the best with itself.
+    let others: Vec<usize> =
+        (0..tried.len()).filter(|&at| at != best && tried[at].impossible.is_none()).collect();
+    let p = reading.map(|_| 1.0);
+    let mut standings = vec![Standing { p, same: true }; tried.len()];
     let best = &tried[best];
-    match reading {
-        Some(reading) => {
-            let p_values: Vec<f64> =
-                tried.iter().map(|other| difference(best, other, images, reading)).collect();
-            // The best is the best of many, so each comparison alone would say too much.
-            let adjusted = statistics::holm(&p_values).into_iter();
-            adjusted.map(|p| Standing { p: Some(p), same: p >= SIGNIFICANT }).collect()
+    let Some(reading) = reading else {
+        for at in others {
+            standings[at].same = ties_in_information(best, &tried[at]);
         }
-        None => tried
-            .iter()
-            .map(|other| Standing { p: None, same: ties_in_information(best, other) })
-            .collect(),
+        return standings;
+    };
+    let p_values: Vec<f64> =
+        others.iter().map(|&at| difference(best, &tried[at], images, reading)).collect();
+    // The best is the best of many, so each comparison alone would say too much.
+    for (at, p) in others.into_iter().zip(statistics::holm(&p_values)) {
+        standings[at] = Standing { p: Some(p), same: p >= SIGNIFICANT };
     }
+    standings
 }
 
 /// Mid-p of `McNemar`'s test on the images with a known truth.
@@ -197,4 +212,16 @@ fn ties_in_information(best: &Tried, other: &Tried) -> bool {
         })
         .collect();
     statistics::quantile(&mut gaps, LOW) <= 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_score_is_the_second_of_two_classes() {
+        assert_eq!(two_classes(&[0.25, 1.0], Activation::None), [0.75, 0.25, 0.0, 1.0]);
+        assert_eq!(two_classes(&[0.0], Activation::Sigmoid), [0.5, 0.5]);
+        assert_eq!(two_classes(&[0.0], Activation::Softmax), [0.5, 0.5]);
+    }
 }

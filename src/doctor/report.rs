@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Bench, candidates,
     judge::{self, Tried},
-    truth::Reading,
+    truth::{Labelled, Reading},
 };
 use crate::{
     classifier::Loaded,
@@ -164,6 +164,7 @@ impl Report {
         self.unreadable.clone_from(&bench.failed);
         self.truth = reading.map(|reading| reading.name.clone());
         self.signs = self.signs_of(bench.classes);
+        self.signs.extend(reading.and_then(|reading| sign_of_truth(images, reading)));
         self
     }
 
@@ -178,7 +179,9 @@ impl Report {
                 self.images, best.distinct
             ));
         }
-        if let Some(said) = self.ranking.iter().find(|ranked| ranked.said && few(ranked)) {
+        let varied = self.ranking.first().is_some_and(|best| !few(best));
+        let said = self.ranking.iter().find(|ranked| ranked.said && few(ranked));
+        if let Some(said) = said.filter(|_| varied) {
             signs.push(format!(
                 "under the recipe that is said, {} images get only {} different classes: its \
                  numbers are not those that the model was trained with",
@@ -207,6 +210,17 @@ impl Report {
         let recipe = self.ranking.first().map(|best| best.recipe.clone()).unwrap_or_default();
         Job { recipe, ..Job::default() }.to_toml()
     }
+}
+
+/// A truth that is no class is left out of the accuracy.
+fn sign_of_truth(images: &[Labelled], reading: &Reading) -> Option<String> {
+    let known = |image: &&Labelled| {
+        image.truth.as_ref().is_some_and(|truth| reading.classes.contains_key(truth))
+    };
+    let (known, all) = (images.iter().filter(known).count(), images.len());
+    (known < all).then(|| {
+        format!("only {known} of {all} images have a truth that is a class of the model, and count")
+    })
 }
 
 fn p_text(p: f64) -> String {
@@ -251,13 +265,13 @@ impl fmt::Display for Report {
             writeln!(f, "missing   {}", missing.replace('\n', "\n          "))?;
         }
         if self.ranking.is_empty() {
-            return match &self.missing {
-                Some(_) => writeln!(
+            return match (&self.missing, &self.problems[..]) {
+                (None, []) => writeln!(f, "\nNothing is missing: the model can be run as it is."),
+                _ => writeln!(
                     f,
                     "\nGive images to find out by trying: `linnaeus doctor MODEL PHOTOS`, better \
                      with `--labelled FOLDER` or `--truth FILE`."
                 ),
-                None => writeln!(f, "\nNothing is missing: the model can be run as it is."),
             };
         }
         self.write_ranking(f)
