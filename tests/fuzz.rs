@@ -254,8 +254,9 @@ fn images() {
 fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend(u16::try_from(118).unwrap().to_le_bytes());
-    bytes.extend(format!("{text:<117}\n").bytes());
+    let text = format!("{text:<117}\n");
+    bytes.extend(u16::try_from(text.len()).unwrap().to_le_bytes());
+    bytes.extend(text.bytes());
     bytes.extend(data);
     bytes
 }
@@ -273,10 +274,14 @@ fn tensors() {
     ];
     let mut cases = Cases::new("npy", (1 << 20, 64));
     let mut random = Random::new(6);
+    let mut run = |name: &str, bytes: &[u8]| cases.run(name, bytes, || surfaces::npy(bytes));
     for number in 0..times(2000) {
-        let bytes = random.mutated(&seeds);
-        cases.run(&number.to_string(), &bytes, || surfaces::npy(&bytes));
+        run(&number.to_string(), &random.mutated(&seeds));
     }
+    for open in ["[", "(", "{'a':", "[[], ", "-"] {
+        run("deep", &npy(&open.repeat(10_000), "(1,)", &data));
+    }
+    run("long", &[b"\x93NUMPY\x02\x00\xff\xff\xff\xff", &[0; 200][..]].concat());
     cases.tell();
 }
 
@@ -284,7 +289,7 @@ fn tensors() {
 fn recipes() {
     let mut cases = Cases::new("recipe", (16 << 20, 64));
     let mut random = Random::new(7);
-    for number in 0..times(500) {
+    for number in 0..times(5000) {
         let text = recipe_text(&mut random);
         cases.run(&number.to_string(), text.as_bytes(), || surfaces::recipe(text.as_bytes()));
     }

@@ -31,6 +31,10 @@ const NUMBERS: [&str; 24] = [
     "99999999999999999999999999",
 ];
 
+/// Those of them that are sides.
+const WHOLE: [&str; 6] =
+    ["1", "16384", "65535", "16777215", "9223372036854775807", "18446744073709551615"];
+
 /// Pieces of the texts that are read.
 const PIECES: [&str; 36] = [
     "null",
@@ -160,7 +164,7 @@ impl Random {
 
 /// Texts that are nested deeply, or never end.
 pub(crate) fn deep() -> Vec<String> {
-    let many = 20_000;
+    let many = 4000;
     let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(many), close.repeat(many));
     vec![
         nested("[", "]"),
@@ -173,6 +177,11 @@ pub(crate) fn deep() -> Vec<String> {
         nested("- ", "\n"),
         nested("{a: ", "}"),
         (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect(),
+        "? ".repeat(many),
+        "a: &a ".repeat(many),
+        "item { id: ".repeat(many),
+        (0..many).map(|n| format!("a{n}: [\n")).collect::<String>(),
+        format!("{{{}}}", (0..many).map(|n| format!("'{n}': '{n}',")).collect::<String>()),
         "[[],".repeat(many),
         "\"\\".repeat(many),
         "a: &a [1]\nb: &b [*a, *a]\n".to_owned(),
@@ -186,16 +195,20 @@ pub(crate) fn recipe_text(random: &mut Random) -> String {
     for (key, values) in WORDS {
         // What has to be said is said mostly.
         let needed = ["size", "resize", "interpolation", "scale", "layout", "channels"];
-        if random.below(8) >= if needed.contains(&key) { 7 } else { 3 } {
+        if random.below(8) >= if needed.contains(&key) { 8 } else { 3 } {
             continue;
         }
         let mut value = random.one(values).to_owned();
         while let Some(at) = value.find('#') {
             let plain = (1 + random.below(40)).to_string();
-            let number = if random.below(4) == 0 { random.one(&NUMBERS) } else { &plain };
+            let number = match random.below(8) {
+                0 => random.one(&NUMBERS),
+                1 => random.one(&WHOLE),
+                _ => &plain,
+            };
             value.replace_range(at..=at, number);
         }
-        let quoted = !value.starts_with(['[', '"']) && random.below(16) > 0;
+        let quoted = !value.starts_with(['[', '"']) && random.below(50) > 0;
         text += &if quoted { format!("{key} = '{value}'\n") } else { format!("{key} = {value}\n") };
     }
     text

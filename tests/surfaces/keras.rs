@@ -34,7 +34,7 @@ fn examine(path: &Path) {
         Ok(file) => file,
         Err(error) => return drop(error.to_string()),
     };
-    file.opaque_layers();
+    _ = file.opaque_layers();
     for statement in detect::keras::statements(&file, "here") {
         super::recipe::prepare_with(&statement.recipe);
     }

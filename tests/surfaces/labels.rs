@@ -8,7 +8,7 @@ pub fn labels(bytes: &[u8]) {
     assert!(labels.count() > 0);
     for index in [0, labels.count() - 1, labels.count(), usize::MAX] {
         assert_eq!(labels.name(index).is_some(), index < labels.count());
-        labels.wnid(index);
+        _ = labels.wnid(index);
     }
     for offset in [0, 1, -1, i64::MAX, i64::MIN] {
         _ = labels.clone().shifted(offset);

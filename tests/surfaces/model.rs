@@ -25,11 +25,11 @@ pub fn model(bytes: &[u8]) {
     }
     let input = declared_input(&onnx);
     for value in onnx.inputs() {
-        onnx.normaliser(&value);
-        value.shape_text();
+        _ = onnx.normaliser(&value);
+        _ = value.shape_text();
     }
     for value in onnx.outputs() {
-        onnx.scores(&value.name);
+        _ = onnx.scores(&value.name);
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
