@@ -278,8 +278,12 @@ fn tensors() {
     for number in 0..times(2000) {
         run(&number.to_string(), &random.mutated(&seeds));
     }
-    for open in ["[", "(", "{'a':", "[[], ", "-"] {
-        run("deep", &npy(&open.repeat(10_000), "(1,)", &data));
+    for depth in [4, 6, 9, 40, 4000] {
+        for [open, close] in [["[", "]"], ["(", ",)"], ["{'a': ", "}"], ["[[], ", "]"]] {
+            let nested = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+            run("deep", &npy("<f4", &nested, &data));
+            run("deep", &npy(&open.repeat(depth), "(1,)", &data));
+        }
     }
     run("long", &[b"\x93NUMPY\x02\x00\xff\xff\xff\xff", &[0; 200][..]].concat());
     cases.tell();

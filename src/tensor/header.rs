@@ -3,10 +3,13 @@
 
 use std::io::Read;
 
-/// Most bytes of a header; numpy's have 118, and a line of fields for each dimension of a record.
+/// Most bytes of a header; numpy's of an array of numbers have 118.
 const MAX_BYTES: u32 = 1 << 14;
 
-/// Checks the header's length, and that its shape has a number of elements.
+/// Most brackets that a header opens; that of an array of numbers opens two.
+const MAX_BRACKETS: usize = 8;
+
+/// Checks the header's length and nesting, and that its shape has a number of elements.
 ///
 /// # Errors
 ///
@@ -30,6 +33,10 @@ pub(super) fn look_over(mut file: impl Read) -> Result<(), String> {
     }
     let text = exactly(length)?;
     let text = String::from_utf8_lossy(&text);
+    // The library's time doubles with each level.
+    if text.matches(['[', '(', '{']).count() > MAX_BRACKETS {
+        return Err("its header is nested as that of no array of numbers".to_owned());
+    }
     let shape = text.split_once("shape").map_or("", |(_, behind)| behind);
     let numbers = shape.split(')').next().unwrap_or_default().split(|c: char| !c.is_ascii_digit());
     // Dimensions of 0 are left out: around them the others may be of any size, and are multiplied.
@@ -50,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_without_end_and_a_header_of_gigabytes_are_refused() {
+    fn shapes_without_end_nesting_and_headers_of_gigabytes_are_refused() {
         for shape in ["(2, 3)", "()", "(0, 7)", "(4294967295, 4294967297)"] {
             assert_eq!(look_over(&*npy(1, &[], shape)), Ok(()), "{shape}");
         }
@@ -61,6 +68,8 @@ mod tests {
         ] {
             assert!(look_over(&*npy(1, &[], shape)).unwrap_err().contains("shape"), "{shape}");
         }
+        let nested = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+        assert!(look_over(&*npy(1, &[], &nested)).unwrap_err().contains("nested"));
         let huge = npy(2, &[0xff; 4], "(2, 3)");
         assert!(look_over(&*huge).unwrap_err().contains("4294967295 bytes"));
         assert!(look_over(&huge[..7]).unwrap_err().contains("ends"));

@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, fs};
 
 use bytes::Bytes;
 use linnaeus::{
+    config::ModelConfig,
     detect::{decide, folder::Folder, statements},
     geometry::Size,
     inspect::inspect,
-    model::{ModelFile, declared_input},
+    job::Job,
+    model::declared_input,
     onnx::{OnnxFile, with_metadata},
     package::Package,
     recipe::RecipeSpec,
@@ -34,8 +36,8 @@ pub fn model(bytes: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     fs::write(&path, bytes).unwrap();
-    let Ok(file) = ModelFile::open(&path) else { return };
-    if let Ok(report) = inspect(file, &RecipeSpec::default(), None) {
+    let job = Job { model: Some(path), ..Job::default() };
+    if let Ok(report) = inspect(&ModelConfig::resolve(&job).unwrap()) {
         _ = (report.to_string(), serde_json::to_string(&report).unwrap());
         if let Ok(input) = input {
             super::recipe::prepare(&report.recipe, &input);
