@@ -8,10 +8,10 @@ use linnaeus::{
 };
 
 /// Pixels of the largest model input that is filled here; all are planned.
-const MAX_AREA: usize = 1 << 16;
+const MAX_AREA: usize = 1 << 13;
 
 /// Heights and widths of the images that every recipe gets.
-const SIZES: [(usize, usize); 5] = [(5, 7), (1, 1), (1, 9), (300, 1), (1, 1000)];
+const SIZES: [(usize, usize); 5] = [(5, 7), (1, 1), (1, 9), (60, 1), (1, 200)];
 
 /// The table `[recipe]` of a job file.
 pub fn recipe(bytes: &[u8]) {
@@ -32,7 +32,6 @@ pub(super) fn prepare_with(spec: &RecipeSpec) {
         ([fixed[0], fixed[1], three], Element::F16),
         ([None, None, one], Element::U8),
         ([None; 3], Element::F32),
-        ([None, None, None], Element::F16),
     ] {
         let input = InputSpec { name: "x".into(), element, batch: None, dims, planar: false };
         prepare(spec, &input);
