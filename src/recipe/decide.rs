@@ -6,12 +6,10 @@ use super::{
 };
 use crate::geometry::Size;
 
-/// Longest side of a model's input, and most pixels of it: far beyond every image classifier.
+/// Longest side that a recipe may name, and most pixels of a model's input: far beyond every image
+/// classifier.
 const MAX_SIDE: usize = 1 << 14;
 const MAX_AREA: usize = 1 << 26;
-
-/// Longest side that `resize` may name; the resampler's arithmetic ends there.
-const MAX_RESIZED: usize = 1 << 24;
 
 impl Recipe {
     /// Decides every key from what the user said and what the graph says.
@@ -88,10 +86,14 @@ impl Recipe {
             Resize::ShorterSideAtMost { side, longest } => side.max(longest),
             _ => 0,
         };
-        if longest < MAX_RESIZED {
+        if longest <= MAX_SIDE {
             return Ok(());
         }
-        Err(format!("`resize = \"{}\"` has a side of {MAX_RESIZED} pixels or more", self.resize))
+        Err(format!(
+            "`resize = \"{}\"` names a side of more than {MAX_SIDE} pixels\n\
+             hint: say the size that images were resized to in training",
+            self.resize
+        ))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -284,7 +286,7 @@ mod tests {
             ("16385x1", "cover"),
             ("16384", "cover"),
             ("224", "shorter-side 18446744073709551615"),
-            ("224", "shorter-side 16777216 nearest"),
+            ("224", "shorter-side 16385 nearest"),
             ("224", "shorter-side 2 at-most 18446744073709551615"),
             ("224", "fit 18446744073709551615x1"),
         ] {

@@ -165,6 +165,9 @@ impl Random {
 /// Texts that are nested deeply, or never end.
 pub(crate) fn deep() -> Vec<String> {
     let many = 4000;
+    let pieces = |count: usize, piece: fn(usize) -> String| -> String {
+        (0..count).map(piece).collect::<Vec<_>>().concat()
+    };
     let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(many), close.repeat(many));
     vec![
         nested("[", "]"),
@@ -176,12 +179,12 @@ pub(crate) fn deep() -> Vec<String> {
         nested("<a>", "</a>"),
         nested("- ", "\n"),
         nested("{a: ", "}"),
-        (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect(),
+        pieces(300, |depth| format!("{}a:\n", " ".repeat(depth))),
         "? ".repeat(many),
         "a: &a ".repeat(many),
         "item { id: ".repeat(many),
-        (0..many).map(|n| format!("a{n}: [\n")).collect::<String>(),
-        format!("{{{}}}", (0..many).map(|n| format!("'{n}': '{n}',")).collect::<String>()),
+        pieces(many, |n| format!("a{n}: [\n")),
+        format!("{{{}}}", pieces(many, |n| format!("'{n}': '{n}',"))),
         "[[],".repeat(many),
         "\"\\".repeat(many),
         "a: &a [1]\nb: &b [*a, *a]\n".to_owned(),
@@ -208,8 +211,9 @@ pub(crate) fn recipe_text(random: &mut Random) -> String {
             };
             value.replace_range(at..=at, number);
         }
-        let quoted = !value.starts_with(['[', '"']) && random.below(50) > 0;
-        text += &if quoted { format!("{key} = '{value}'\n") } else { format!("{key} = {value}\n") };
+        let plain = value.starts_with(['[', '"']) || random.below(50) == 0;
+        let quote = if plain { "" } else { "'" };
+        text.extend([key, " = ", quote, &value, quote, "\n"]);
     }
     text
 }

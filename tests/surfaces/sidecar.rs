@@ -14,8 +14,11 @@ use linnaeus::{
 
 use super::recipe::prepare;
 
+/// A name and a content.
+type File = (&'static str, &'static str);
+
 /// Names and contents of small files that are read, each with those that have to lie beside it.
-pub const FILES: [(&str, &str, &[(&str, &str)]); 24] = [
+pub const FILES: [(&str, &str, &[File]); 24] = [
     (
         "preprocessor_config.json",
         r#"{"image_processor_type": "ViTImageProcessor", "do_resize": true,
