@@ -363,3 +363,20 @@ fn keras_models() {
     }
     cases.tell();
 }
+
+#[test]
+fn a_case_that_panics_or_takes_too_much_is_told_with_its_input() {
+    let outcome = |case: fn()| {
+        let mut cases = Cases::new("made up", (1 << 16, 1));
+        let failed = panic::catch_unwind(AssertUnwindSafe(|| cases.run("7", b"in\0put", case)));
+        failed.err().map(|message| message.downcast_ref::<String>().unwrap().clone())
+    };
+    assert_eq!(outcome(|| drop(vec![1u8; 60_000])), None);
+    for (case, word) in [
+        ((|| panic!("on purpose")) as fn(), "panicked"),
+        (|| drop(std::hint::black_box(vec![0u8; 1 << 20])), "took 1048576"),
+    ] {
+        let message = outcome(case).unwrap();
+        assert!(message.contains(word) && message.contains("in\\x00put"), "{message}");
+    }
+}
