@@ -2,7 +2,7 @@
 
 use std::{
     fmt, fs,
-    io::{self, BufReader, BufWriter, Write as _},
+    io::{self, BufReader, BufWriter, Seek as _, Write as _},
     path::Path,
 };
 
@@ -17,6 +17,8 @@ use crate::{
     recipe::{Element, InputSpec, Recipe},
     source,
 };
+
+mod header;
 
 /// Most elements of a file that is compared: a batch of a hundred large images.
 const MAX_ELEMENTS: u64 = 1 << 28;
@@ -137,7 +139,9 @@ impl Tensor {
                 path.display()
             ))
         };
-        let file = fs::File::open(path).map_err(|error| fail(error.to_string()))?;
+        let mut file = fs::File::open(path).map_err(|error| fail(error.to_string()))?;
+        header::look_over(&file).map_err(fail)?;
+        file.rewind().map_err(|error| fail(error.to_string()))?;
         let length = file.metadata().map_err(|error| fail(error.to_string()))?.len();
         let npy =
             npyz::NpyFile::new(BufReader::new(file)).map_err(|error| fail(error.to_string()))?;

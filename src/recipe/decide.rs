@@ -6,6 +6,11 @@ use super::{
 };
 use crate::geometry::Size;
 
+/// Longest side that a recipe may name, and most pixels of a model's input: far beyond every image
+/// classifier.
+const MAX_SIDE: usize = 1 << 14;
+const MAX_AREA: usize = 1 << 26;
+
 impl Recipe {
     /// Decides every key from what the user said and what the graph says.
     ///
@@ -62,7 +67,37 @@ impl Recipe {
         recipe.check().map(|()| recipe)
     }
 
+    /// Checks sizes before anything is computed or allocated from them.
+    fn check_sizes(&self) -> Result<(), String> {
+        let Size { height, width } = self.size;
+        let area = height.checked_mul(width).filter(|&area| (1..=MAX_AREA).contains(&area));
+        if height.max(width) > MAX_SIDE || area.is_none() {
+            return Err(format!(
+                "the model's input would be {height}x{width} pixels (height x width), and none has \
+                 a side over {MAX_SIDE} or more than {MAX_AREA} pixels\n\
+                 hint: say the size that it was trained with as `size`"
+            ));
+        }
+        let longest = match self.resize {
+            Resize::Squash(Some(size)) | Resize::Cover(Some(size)) | Resize::Fit(Some(size)) => {
+                size.height.max(size.width)
+            }
+            Resize::ShorterSide { side, .. } => side,
+            Resize::ShorterSideAtMost { side, longest } => side.max(longest),
+            _ => 0,
+        };
+        if longest <= MAX_SIDE {
+            return Ok(());
+        }
+        Err(format!(
+            "`resize = \"{}\"` names a side of more than {MAX_SIDE} pixels\n\
+             hint: say the size that images were resized to in training",
+            self.resize
+        ))
+    }
+
     fn check(&self) -> Result<(), String> {
+        self.check_sizes()?;
         if self.std.iter().any(|&std| std == 0.0 || !std.is_finite()) {
             return Err("`std` has a value that cannot be divided by".to_owned());
         }
@@ -241,6 +276,29 @@ mod tests {
         let nhwc = Recipe::resolve(&spec(), &input([128, 96, 1])).unwrap();
         assert_eq!((nhwc.layout, nhwc.channels), (Layout::Nhwc, Channels::Gray));
         assert_eq!(nhwc.mean, [0.0]);
+    }
+
+    #[test]
+    fn sizes_beyond_memory_and_arithmetic_are_refused() {
+        let open = input([3, 0, 0]);
+        for (size, resize) in [
+            ("18446744073709551615", "cover"),
+            ("16385x1", "cover"),
+            ("16384", "cover"),
+            ("224", "shorter-side 18446744073709551615"),
+            ("224", "shorter-side 16385 nearest"),
+            ("224", "shorter-side 2 at-most 18446744073709551615"),
+            ("224", "fit 18446744073709551615x1"),
+        ] {
+            let size = Some(size.parse().unwrap());
+            let spec = RecipeSpec { size, resize: Some(resize.parse().unwrap()), ..spec() };
+            let message = Recipe::resolve(&spec, &open).unwrap_err();
+            assert!(message.contains("pixels"), "{message}");
+        }
+        let declared = input([3, usize::MAX, usize::MAX]);
+        assert!(Recipe::resolve(&spec(), &declared).unwrap_err().contains("pixels"));
+        let widest = RecipeSpec { size: Some("4096x16384".parse().unwrap()), ..spec() };
+        assert!(Recipe::resolve(&widest, &open).is_ok());
     }
 
     #[test]

@@ -1,0 +1,7 @@
+//! ONNX files. Run: `cargo +nightly fuzz run --fuzz-dir tests/fuzz model`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    surfaces::model(bytes);
+});

@@ -1,0 +1,31 @@
+//! Everything that reads what strangers wrote, each as a function of arbitrary bytes: no content may
+//! make it panic, run for ever, or take memory out of proportion.
+//!
+//! `tests/fuzz.rs` calls these functions in every `cargo test`, and the targets below `tests/fuzz`
+//! with what libFuzzer makes up, so that both mean the same.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(unreachable_pub, missing_docs, reason = "a module here, and a library below tests/fuzz")]
+
+mod image;
+mod keras;
+mod labels;
+mod model;
+mod npy;
+mod recipe;
+mod sidecar;
+
+pub use image::image;
+pub use keras::{keras, keras_folder};
+pub use labels::labels;
+pub use model::{metadata, model};
+pub use npy::npy;
+pub use recipe::recipe;
+pub use sidecar::{FILES, sidecars};
+
+/// A number that follows from all of `bytes`: picks the options of a case (FNV-1a).
+fn picked(bytes: &[u8]) -> usize {
+    let mix = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix);
+    usize::try_from(hash >> 33).unwrap()
+}
