@@ -7,6 +7,7 @@ use half::f16;
 
 use crate::{
     config::{self, ModelConfig},
+    decode::Limits,
     detect::{self, Decision, Examined},
     device::Device,
     engine::{Engine, Feed, OrtEngine},
@@ -14,7 +15,7 @@ use crate::{
     labels::Labels,
     model::{self, Model, ModelFile, OutputSpec, Provider, Sessions},
     rank::Ranked,
-    recipe::{Activation, Element, InputSpec, Recipe, RecipeSpec},
+    recipe::{Activation, Element, InputSpec, Recipe},
     runtime::{self, Runtime, RuntimeRequest},
 };
 
@@ -88,7 +89,7 @@ impl Classifier {
         let labels = examined.labels(config, own_labels, &decision).map_err(RunError::Model)?;
         let count = labels.as_ref().map(|(labels, _)| labels.count());
         let output = model.choose_output(examined.output(config.output.as_deref()), count)?.clone();
-        let recipe = resolve(&model, &decision.recipe, &examined)?;
+        let recipe = resolve(&model.file, &model.input, &decision, &examined)?;
 
         let gpu = model.provider.is_gpu();
         let batch_size = model.input.batch.unwrap_or_else(|| config.batch_size_on(gpu));
@@ -101,6 +102,7 @@ impl Classifier {
         let mut sessions = model.into_sessions();
         let mut engine = OrtEngine::new(sessions.session()?, &recipe, &input, &output.name);
         let classes = probe(&mut engine, recipe.element, batch_size)?;
+        check_activation(&recipe, classes)?;
         let labels = labels.map(|(labels, place)| -> Result<_, RunError> {
             let labels = labels.shifted(config.label_offset).map_err(RunError::Usage)?;
             Ok((labels.fit(classes, &place)?, place))
@@ -146,12 +148,14 @@ impl Classifier {
         &mut self,
         images: &[(&str, &[u8])],
         k: usize,
+        limits: Limits,
     ) -> Result<(Activation, Vec<Vec<Ranked>>), RunError> {
         let session = self.sessions.session()?;
         let mut engine = OrtEngine::new(session, &self.recipe, &self.input, &self.output.name);
         let sayer = self.evidence.get("activation").filter(|sayer| !detect::is_persons(sayer));
         let sayer = sayer.map(String::as_str);
-        let answers = golden::answers(&mut engine, &self.recipe, &self.input, (images, k), sayer);
+        let answers =
+            golden::answers(&mut engine, &self.recipe, &self.input, (images, k), (limits, sayer));
         self.sessions.give_back(engine.into_session());
         answers
     }
@@ -162,17 +166,11 @@ impl Classifier {
     ///
     /// `Model` when ONNX Runtime refuses what it took before, for want of memory for instance.
     pub fn engines<T: Feed>(&mut self) -> Result<Vec<Box<dyn Engine<T>>>, RunError> {
-        (0..self.topology.sessions).map(|_| self.engine()).collect()
-    }
-
-    /// One engine.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Classifier::engines`].
-    pub fn engine<T: Feed>(&mut self) -> Result<Box<dyn Engine<T>>, RunError> {
-        let session = self.sessions.session()?;
-        Ok(Box::new(OrtEngine::new(session, &self.recipe, &self.input, &self.output.name)))
+        let engine = |_| -> Result<Box<dyn Engine<T>>, RunError> {
+            let session = self.sessions.session()?;
+            Ok(Box::new(OrtEngine::new(session, &self.recipe, &self.input, &self.output.name)))
+        };
+        (0..self.topology.sessions).map(engine).collect()
     }
 }
 
@@ -220,12 +218,50 @@ fn decide(
     }
 }
 
-fn resolve(model: &Model, spec: &RecipeSpec, examined: &Examined) -> Result<Recipe, RunError> {
-    Recipe::resolve(spec, &model.input).map_err(|reason| {
-        let (path, input) = (model.file.path.display(), model::input_text(&model.input));
+fn resolve(
+    file: &ModelFile,
+    input: &InputSpec,
+    decision: &Decision,
+    examined: &Examined,
+) -> Result<Recipe, RunError> {
+    Recipe::resolve(&decision.recipe, input).map_err(|reason| {
+        let (path, takes) = (file.path.display(), model::input_text(input));
         let candidates = examined.candidates_text();
-        RunError::Model(format!("the model {path} takes {input}: {reason}{candidates}"))
+        // A place may say what is missing, and the job have set it aside.
+        let notes: Vec<_> = decision.notes.iter().map(|note| format!("\nnote: {note}")).collect();
+        let notes = notes.concat();
+        RunError::Model(format!("the model {path} takes {takes}: {reason}{candidates}{notes}"))
     })
+}
+
+/// Decides how a model's images are prepared, without ONNX Runtime.
+///
+/// # Errors
+///
+/// `Model` when the file is no model with one image input, or nothing says how; `Usage` for an
+/// unknown preset.
+pub fn recipe(config: &ModelConfig) -> Result<(Recipe, InputSpec), RunError> {
+    let file = ModelFile::open(&config.path)?;
+    let examined = Examined::new(&file, &file.read()?)?;
+    let decision = decide(config, &file, &examined)?;
+    let input = examined
+        .input
+        .clone()
+        .map_err(|reason| RunError::Model(format!("the model {} {reason}", file.path.display())))?;
+    let recipe = resolve(&file, &input, &decision, &examined)?;
+    Ok((recipe, input))
+}
+
+/// Refuses a softmax over one class, which makes 1 of every score.
+fn check_activation(recipe: &Recipe, classes: usize) -> Result<(), RunError> {
+    if classes != 1 || recipe.activation != Some(Activation::Softmax) {
+        return Ok(());
+    }
+    Err(RunError::Model(
+        "the model answers one score, and `activation = \"softmax\"` would make 1 of every one\n\
+         hint: say `activation = \"sigmoid\"`, or `activation = \"none\"` when it is a probability"
+            .to_owned(),
+    ))
 }
 
 /// One session per thread as long as their weights stay below [`SESSION_BYTES`]: sessions do not
@@ -236,7 +272,11 @@ fn usual_sessions(config: &ModelConfig, model_bytes: u64) -> usize {
 }
 
 /// Refuses batches whose tensors would take more than half of the memory that there is.
-fn check_memory(recipe: &Recipe, batches: usize, batch_size: usize) -> Result<(), RunError> {
+pub(crate) fn check_memory(
+    recipe: &Recipe,
+    batches: usize,
+    batch_size: usize,
+) -> Result<(), RunError> {
     let element = match recipe.element {
         Element::U8 => 1,
         Element::F16 => 2,

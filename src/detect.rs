@@ -190,9 +190,11 @@ pub fn decide(
         let notes = statement.notes.iter().map(|note| format!("{}: {note}", statement.place));
         decision.notes.extend(notes);
         if let Some(refusal) = &statement.refusal {
-            decision.problems.push(format!("{}: {refusal}", statement.place));
+            decision.refuse(statement, format!("{}: {refusal}", statement.place));
         }
-        decision.weigh_labels(statement);
+        if let Some(labels) = &statement.labels {
+            decision.weigh_labels(labels, &statement.place);
+        }
     }
     Ok(decision)
 }
@@ -224,6 +226,19 @@ impl Decision {
         }
     }
 
+    /// A file that cannot be followed stops nothing when a person says all that it could have said.
+    /// What the model's own metadata refuses, such as being a classifier, nobody can say away.
+    fn refuse(&mut self, statement: &Statement, refusal: String) {
+        let settled = ["resize", "scale"]
+            .iter()
+            .all(|key| self.evidence.get(key).is_some_and(|evidence| is_persons(evidence)));
+        if settled && statement.tier != Tier::Metadata {
+            self.notes.push(format!("{refusal}\nnot needed: the recipe is said"));
+        } else {
+            self.problems.push(refusal);
+        }
+    }
+
     /// Takes a group from the place with the most weight.
     fn weigh(&mut self, group: Group, sayers: &[&Statement], fixed: Option<Size>) {
         let Some(first) = sayers.first() else { return };
@@ -240,8 +255,9 @@ impl Decision {
             );
             if first.tier == other.tier {
                 self.problems.push(format!(
-                    "{both}\nhint: say which is right: {}",
-                    first.recipe.part_text(group)
+                    "{both}\nhint: say which is right: {}, or {}",
+                    first.recipe.part_text(group),
+                    other.recipe.part_text(group)
                 ));
             } else if !(group == Group::Numbers && other.tier == Tier::Graph) {
                 self.notes.push(format!("{both}; the first has more weight"));
@@ -265,10 +281,9 @@ impl Decision {
     }
 
     /// Takes the first names of the classes, and tells where a later place has others.
-    fn weigh_labels(&mut self, statement: &Statement) {
-        let (Some(labels), place) = (&statement.labels, &statement.place) else { return };
+    fn weigh_labels(&mut self, labels: &Labels, place: &str) {
         let Some((taken, taken_place)) = &self.labels else {
-            self.labels = Some((labels.clone(), place.clone()));
+            self.labels = Some((labels.clone(), place.to_owned()));
             return;
         };
         if let Some(class) = taken.first_difference(labels) {
@@ -362,6 +377,23 @@ mod tests {
         assert_eq!(decision.recipe.activation, Some(Activation::Softmax));
         assert_eq!(decision.problems, [""; 0]);
         assert!(is_persons(&decision.evidence["activation"]));
+    }
+
+    #[test]
+    fn a_person_who_says_everything_needs_no_file_that_cannot_be_followed() {
+        let refusing = |tier| {
+            let mut statement = Statement::new("x.json", tier);
+            statement.refusal = Some("remote code".into());
+            statement
+        };
+        let text = "resize = 'squash'\ninterpolation = 'bilinear'\nscale = '1/255'";
+        let whole: RecipeSpec = toml::from_str(text).unwrap();
+        let part = RecipeSpec { scale: None, ..whole.clone() };
+        let problems =
+            |said: &RecipeSpec, tier| decide(said, &[refusing(tier)], None).unwrap().problems.len();
+        assert_eq!(problems(&whole, Tier::Sidecar), 0);
+        assert_eq!(problems(&part, Tier::Sidecar), 1);
+        assert_eq!(problems(&whole, Tier::Metadata), 1);
     }
 
     #[test]

@@ -39,6 +39,15 @@ pub use truth::Truth;
 /// Images that are tried when nobody says how many.
 pub const USUAL_IMAGES: usize = 200;
 
+/// Bytes of probabilities that are kept: images × classes × candidates, each four.
+const AFFORDABLE: usize = 1 << 30;
+
+/// Candidates of a model of any size, at most; others have about thirty.
+const CANDIDATES: usize = 128;
+
+/// Classes of a model that does not say how many it has.
+const MOST_CLASSES: usize = 1 << 15;
+
 /// Fewer images than this rank nothing.
 const FEWEST_IMAGES: usize = 16;
 
@@ -49,7 +58,7 @@ pub struct Options {
     pub images: Vec<PathBuf>,
     /// What they show.
     pub truth: Truth,
-    /// Most images that are tried.
+    /// Most images that are tried; at least 16, and fewer where their answers would not fit memory.
     pub most: usize,
     /// What is refused.
     pub limits: Limits,
@@ -74,7 +83,8 @@ pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunErr
     let output =
         loaded.model.choose_output(examined.output(config.output.as_deref()), count)?.clone();
     let report = Report::new(&loaded, &output, &decision, (labels.as_ref(), &examined));
-    let images = gather(options)?;
+    let classes = output.classes().flatten().unwrap_or(MOST_CLASSES);
+    let images = gather(options, AFFORDABLE / (4 * classes.max(1) * CANDIDATES))?;
     if images.is_empty() {
         return Ok(report);
     }
@@ -97,7 +107,7 @@ pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunErr
     let readings =
         truth::readings(&bench.images, labels.as_ref().map(|(labels, _)| labels), bench.classes);
     let reading = judge::best_reading(&tried, &bench.images, &readings);
-    let best = judge::best(&tried, &bench.images, reading.as_ref());
+    let best = judge::chosen(&tried, &bench.images, reading.as_ref());
     let more: Vec<Candidate> = known
         .geometries(&tried[best].candidate)
         .into_iter()
@@ -135,7 +145,7 @@ fn check_possible(tried: &[Tried]) -> Result<(), RunError> {
 }
 
 /// The images to try, evenly spread over all that there are.
-fn gather(options: &Options) -> Result<Vec<Labelled>, RunError> {
+fn gather(options: &Options, affordable: usize) -> Result<Vec<Labelled>, RunError> {
     let all = match &options.truth {
         Truth::File(path) => truth::read_file(path)?,
         Truth::Folders(root) => in_folders(root)?,
@@ -144,7 +154,7 @@ fn gather(options: &Options) -> Result<Vec<Labelled>, RunError> {
             .map(|(path, _)| Labelled { path, truth: None })
             .collect(),
     };
-    let most = options.most.max(1);
+    let most = options.most.min(affordable).max(FEWEST_IMAGES);
     if all.len() <= most {
         return Ok(all);
     }
@@ -215,6 +225,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Self, RunError> {
         let input = loaded.model.input.clone();
         let batch = input.batch.unwrap_or(most);
+        classifier::check_memory(recipe, 1, batch)?;
         let session = loaded.model.into_sessions().session()?;
         let engine = OrtEngine::new(session, recipe, &input, &output.name);
         let classes = output.classes().flatten().unwrap_or(0);
@@ -249,12 +260,14 @@ impl<'a> Bench<'a> {
         let preprocessors: Vec<_> =
             tried.iter().map(|t| Preprocessor::<T>::new(t.candidate.recipe.clone())).collect();
         let mut scratch = Scratch::default();
+        let mut tensor = Vec::new();
         let mut at = 0;
         while at < self.images.len() {
             let pixels = self.decode_from(at, decoding);
             at += pixels.len();
             for (tried, preprocessor) in tried.iter_mut().zip(&preprocessors) {
-                let mut tensor = vec![T::default(); self.batch * preprocessor.image_len()];
+                tensor.clear();
+                tensor.resize(self.batch * preprocessor.image_len(), T::default());
                 let slots = tensor.chunks_exact_mut(preprocessor.image_len());
                 for (pixels, slot) in pixels.iter().zip(slots) {
                     // An image whose geometry is impossible stays blank, and counts as wrong.

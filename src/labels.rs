@@ -170,6 +170,15 @@ impl Labels {
         self.names.get(index).map(String::as_str)
     }
 
+    /// The classes of this name: of all of it or of the first of several, as in `tench, Tinca tinca`,
+    /// without regard to case and underscores.
+    #[must_use]
+    pub fn classes_named(&self, wanted: &str) -> Vec<usize> {
+        let wanted = plain(wanted);
+        let is_meant = |name: &String| plain(name) == wanted || plain(first_name(name)) == wanted;
+        (0..self.count()).filter(|&class| is_meant(&self.names[class])).collect()
+    }
+
     /// The names with `offset` classes before them that are called `background`, or without their
     /// first ones when it is below zero.
     ///
@@ -207,10 +216,6 @@ impl Labels {
     /// ids are compared where both have them, otherwise the first of several names, without
     /// regard to case and underscores.
     pub(crate) fn first_difference(&self, other: &Self) -> Option<usize> {
-        let plain = |name: &str| {
-            let first = name.split(',').next().unwrap_or(name);
-            first.trim().to_lowercase().replace(['_', '-'], " ")
-        };
         let same = |index: usize| {
             let id = |labels: &Self| {
                 let name = labels.names[index].as_str();
@@ -219,7 +224,9 @@ impl Labels {
             };
             match (id(self), id(other)) {
                 (Some(one), Some(two)) => one == two,
-                _ => plain(&self.names[index]) == plain(&other.names[index]),
+                _ => {
+                    plain(first_name(&self.names[index])) == plain(first_name(&other.names[index]))
+                }
             }
         };
         let shared = self.count().min(other.count());
@@ -256,6 +263,16 @@ impl Labels {
 
 fn sha256_of(text: &str) -> String {
     digest::of(text.as_bytes()).expect("reading from memory").1
+}
+
+/// The first of several names of a class.
+fn first_name(name: &str) -> &str {
+    name.split(',').next().unwrap_or(name)
+}
+
+/// A name without what its spellings differ in.
+fn plain(name: &str) -> String {
+    name.trim().to_lowercase().replace(['_', '-'], " ")
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use classifier::{Classifier, Verdict};
 pub use external::{ExternalData, ExternalProblem, ExternalProblemKind};
 pub use inventory::{Operator, Parameters, Quantisation};
 pub use layout::{LayoutHint, SizeHint};
-pub use metadata::{Metadata, with_metadata, write_with_metadata};
+pub use metadata::{Metadata, with_metadata};
 pub use normaliser::{Normaliser, NormaliserKind};
 pub use scores::{ScoreKind, Scores};
 pub use signs::{Sign, SignKind};

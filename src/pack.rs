@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::{
     classifier::Classifier,
-    config::ModelConfig,
+    config::{self, ModelConfig},
     error::RunError,
     onnx, output,
     package::{Golden, MAX_GOLDEN_BYTES, MAX_GOLDENS, Origin, Package},
@@ -69,7 +69,7 @@ pub fn pack(
     let (activation, answers) = if images.is_empty() {
         (None, Vec::new())
     } else {
-        let (activation, answers) = classifier.answers(&borrowed, 1)?;
+        let (activation, answers) = classifier.answers(&borrowed, 1, config::usual_limits().0)?;
         (Some(activation), answers.into_iter().flatten().collect())
     };
     let goldens = images.into_iter().zip(expected).zip(answers).map(|((image, expected), best)| {
@@ -119,7 +119,8 @@ fn file_name(path: &Path) -> String {
     path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Checks that the best class is the expected one, by index or by name.
+/// Checks that the best class is the expected one, by its name, or by its index where no class has
+/// that name.
 fn confirm(
     classifier: &Classifier,
     expected: &Expected,
@@ -129,12 +130,19 @@ fn confirm(
     let labels = classifier.labels.as_ref().map(|(labels, _)| labels);
     let name = labels.and_then(|labels| labels.name(class)).unwrap_or_default();
     let wanted = expected.class.trim();
-    let first = name.split(',').next().unwrap_or_default();
-    let by_name = [name, first].iter().any(|name| {
-        !name.is_empty() && name.replace('_', " ").eq_ignore_ascii_case(&wanted.replace('_', " "))
-    });
-    if by_name || wanted.parse() == Ok(class) {
-        return Ok(());
+    let classes = labels.map(|labels| labels.classes_named(wanted)).unwrap_or_default();
+    match classes[..] {
+        // Only what is no name is an index: labels may be numbers themselves.
+        [] if wanted.parse() == Ok(class) => return Ok(()),
+        [only] if only == class => return Ok(()),
+        [first, second, ..] => {
+            return Err(RunError::Usage(format!(
+                "`--golden {}={wanted}`: several classes are called so, such as {first} and \
+                 {second}\nhint: give the index of one of them",
+                expected.image.display()
+            )));
+        }
+        _ => {}
     }
     Err(RunError::Model(format!(
         "the golden image {} should be {wanted}, and the model says class {class} ({name}) with \

@@ -4,7 +4,7 @@ use std::{fmt, path::Path};
 
 use crate::{
     classifier::Classifier,
-    config,
+    decode::Limits,
     error::{ItemError, RunError},
     rank::Ranked,
     source,
@@ -33,7 +33,7 @@ pub struct Row {
     pub label: Option<String>,
 }
 
-/// Classifies one image file.
+/// Classifies one image file, under limits on its pixels and on the bytes of its file.
 ///
 /// # Errors
 ///
@@ -42,13 +42,13 @@ pub fn predict(
     classifier: &mut Classifier,
     image: &Path,
     classes: usize,
+    (limits, max_file_bytes): (Limits, u64),
 ) -> Result<Prediction, RunError> {
-    let (_, max_file_bytes) = config::usual_limits();
     let mut bytes = Vec::new();
     let fail = |error: ItemError| RunError::Usage(format!("{}: {error}", image.display()));
     source::read_named(image, max_file_bytes, &mut bytes).map_err(fail)?;
     let name = image.to_string_lossy();
-    let (_, answers) = classifier.answers(&[(&name, &bytes)], classes)?;
+    let (_, answers) = classifier.answers(&[(&name, &bytes)], classes, limits)?;
     let labels = classifier.labels.as_ref().map(|(labels, _)| labels);
     let row = |ranked: &Ranked| Row {
         class: ranked.class,

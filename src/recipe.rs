@@ -199,11 +199,17 @@ impl RecipeSpec {
         self.said().into_iter().map(|(key, _)| key).collect()
     }
 
+    /// The keys that are said as the lines of a job file, separated by commas.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let line = |(key, value)| format!("`{key} = {value}`");
+        self.said().into_iter().map(line).collect::<Vec<_>>().join(", ")
+    }
+
     /// A group's keys as the lines of a job file, separated by commas.
     #[must_use]
     pub fn part_text(&self, group: Group) -> String {
-        let line = |(key, value)| format!("`{key} = {value}`");
-        self.part(group).said().into_iter().map(line).collect::<Vec<_>>().join(", ")
+        self.part(group).lines()
     }
 }
 
@@ -232,6 +238,28 @@ pub struct InputSpec {
     pub dims: [Option<usize>; 3],
     /// Whether the graph has no axis of channels, N×H×W; `dims` begins with a 1 for it then.
     pub planar: bool,
+}
+
+impl InputSpec {
+    /// Where the channels are, when exactly one end of the dimensions can be 1 or 3 of them.
+    #[must_use]
+    pub fn shown_layout(&self) -> Option<Layout> {
+        let channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
+        match (channels(self.dims[0]), channels(self.dims[2])) {
+            (true, false) => Some(Layout::Nchw),
+            (false, true) => Some(Layout::Nhwc),
+            _ => None,
+        }
+    }
+
+    /// Height and width when the graph fixes both; `layout` is where the channels are, when
+    /// something other than the dimensions shows it.
+    #[must_use]
+    pub fn fixed_size(&self, layout: Option<Layout>) -> Option<Size> {
+        let layout = layout.or_else(|| self.shown_layout())?;
+        let [_, height, width] = layout.channels_first(self.dims);
+        Some(Size { height: height?, width: width? })
+    }
 }
 
 /// Everything from file bytes to the tensor, and from scores to probabilities; decided.

@@ -31,17 +31,18 @@ pub fn mcnemar_mid_p(only_a: u64, only_b: u64) -> f64 {
         return 1.0;
     }
     let ln_half = 0.5f64.ln();
-    let probability = |i: u64| (ln_choose(n, i) + n as f64 * ln_half).exp();
-    if only_a == only_b {
-        return 1.0 - 0.5 * probability(k);
+    // Each term from the one before it: ln C(n, i+1) = ln C(n, i) + ln((n − i) / (i + 1)).
+    let mut ln_term = n as f64 * ln_half;
+    let mut tail = ln_term.exp();
+    for i in 0..k {
+        ln_term += ((n - i) as f64 / (i + 1) as f64).ln();
+        tail += ln_term.exp();
     }
-    let tail: f64 = (0..=k).map(probability).sum();
-    (2.0 * tail - probability(k)).clamp(0.0, 1.0)
-}
-
-/// Natural logarithm of the binomial coefficient.
-fn ln_choose(n: u64, k: u64) -> f64 {
-    (1..=k).map(|i| ((n - k + i) as f64 / i as f64).ln()).sum()
+    let observed = ln_term.exp();
+    if only_a == only_b {
+        return 1.0 - 0.5 * observed;
+    }
+    (2.0 * tail - observed).clamp(0.0, 1.0)
 }
 
 /// Holm's step-down adjustment: p values that hold for all comparisons of a family together.
@@ -66,24 +67,55 @@ pub fn entropy(probabilities: impl IntoIterator<Item = f64>) -> f64 {
     probabilities.into_iter().filter(|&p| p > 0.0).map(|p| -p * p.ln()).sum()
 }
 
-/// Mutual information of images and classes, in nats: the entropy of the mean of the rows less
-/// their mean entropy. Each row is one image's distribution over `classes`.
-///
-/// High when answers are sure and differ from image to image, near zero when every image gets the
-/// same answer or none is sure.
-#[must_use]
-pub fn mutual_information(rows: &[f32], classes: usize, chosen: &[usize]) -> f64 {
-    let mut mean = vec![0.0f64; classes];
-    let mut own = 0.0;
-    for &image in chosen {
-        let row = &rows[image * classes..][..classes];
-        own += entropy(row.iter().copied().map(f64::from));
-        for (mean, &p) in mean.iter_mut().zip(row) {
-            *mean += f64::from(p);
-        }
+/// Distributions of many images over the same classes.
+#[derive(Debug, Clone, Default)]
+pub struct Distributions {
+    classes: usize,
+    rows: Vec<f32>,
+    /// The entropy of each row, which every sample of them needs.
+    entropies: Vec<f64>,
+}
+
+impl Distributions {
+    /// Adds an image's distribution; all have as many classes.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the number of classes is another than before.
+    pub fn push(&mut self, row: &[f32]) {
+        assert!(self.entropies.is_empty() || row.len() == self.classes, "rows of one length");
+        self.classes = row.len();
+        self.entropies.push(entropy(row.iter().copied().map(f64::from)));
+        self.rows.extend_from_slice(row);
     }
-    let count = chosen.len().max(1) as f64;
-    entropy(mean.into_iter().map(|sum| sum / count)) - own / count
+
+    /// Images.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.entropies.len()
+    }
+
+    /// Each image's distribution.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.rows.chunks_exact(self.classes.max(1))
+    }
+
+    /// Mutual information of the `chosen` images and the classes, in nats: the entropy of the mean
+    /// of the rows less their mean entropy.
+    ///
+    /// High when answers are sure and differ from image to image, near zero when every image gets
+    /// the same answer or none is sure.
+    #[must_use]
+    pub fn mutual_information(&self, chosen: &[usize]) -> f64 {
+        let mut sums = vec![0.0f64; self.classes];
+        for &image in chosen {
+            let row = &self.rows[image * self.classes..][..self.classes];
+            sums.iter_mut().zip(row).for_each(|(sum, &p)| *sum += f64::from(p));
+        }
+        let count = chosen.len().max(1) as f64;
+        let own: f64 = chosen.iter().map(|&image| self.entropies[image]).sum();
+        entropy(sums.into_iter().map(|sum| sum / count)) - own / count
+    }
 }
 
 /// Draws with replacement that are the same on every machine (xorshift64*, Marsaglia and Vigna).
@@ -166,10 +198,17 @@ mod tests {
 
     #[test]
     fn information_is_high_for_sure_and_different_answers() {
-        let sure = [1.0, 0.0, 0.0, 1.0];
-        close(mutual_information(&sure, 2, &[0, 1]), 2.0f64.ln());
-        close(mutual_information(&sure, 2, &[0, 0]), 0.0);
-        close(mutual_information(&[0.5, 0.5, 0.5, 0.5], 2, &[0, 1]), 0.0);
+        let of = |rows: [[f32; 2]; 2]| {
+            let mut distributions = Distributions::default();
+            for row in &rows {
+                distributions.push(row);
+            }
+            distributions
+        };
+        let sure = of([[1.0, 0.0], [0.0, 1.0]]);
+        close(sure.mutual_information(&[0, 1]), 2.0f64.ln());
+        close(sure.mutual_information(&[0, 0]), 0.0);
+        close(of([[0.5, 0.5], [0.5, 0.5]]).mutual_information(&[0, 1]), 0.0);
     }
 
     #[test]

@@ -6,11 +6,7 @@
 #[macro_use]
 mod told;
 
-use std::{
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, io::Write as _, path::Path};
 
 use linnaeus::{
     detect::{Statement, Tier, decide, keras::statements},
@@ -20,22 +16,11 @@ use linnaeus::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
-use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-fn tests() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
-}
+mod keras_models;
 
-fn golden() -> Value {
-    serde_json::from_str(&fs::read_to_string(tests().join("golden/keras.json")).unwrap()).unwrap()
-}
-
-fn models() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let archive = fs::File::open(tests().join("models/keras.zip")).unwrap();
-    ZipArchive::new(archive).unwrap().extract(folder.path()).unwrap();
-    folder
-}
+use keras_models::{golden, models};
 
 /// An archive of an architecture without weights.
 fn archive_of(folder: &TempDir, config: &[u8]) -> KerasFile {

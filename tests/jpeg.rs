@@ -21,11 +21,7 @@ fn table(name: &str) -> Vec<Vec<String>> {
     text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
-    })
-}
+mod samples;
 
 fn hex(crc: &str) -> u32 {
     u32::from_str_radix(crc, 16).expect("a hexadecimal crc")
@@ -62,7 +58,7 @@ fn pixels_are_those_of_pillow() {
             height.parse::<usize>().unwrap() * width.parse::<usize>().unwrap() * expected.channels,
             "{name}"
         );
-        assert_eq!(crc32(&out), hex(crc), "{name}");
+        assert_eq!(samples::crc32(&out), hex(crc), "{name}");
     }
 }
 
@@ -121,7 +117,7 @@ fn a_changed_byte_is_refused_or_read_as_pillow_reads_it() {
                 assert_ne!(verdict, "reject", "{name} {position} {value}");
                 // Damage makes coefficients beyond the range of a jpeg, which libjpeg's kernels and
                 // the codec's saturate in ways of their own on each architecture.
-                let pillow = !cfg!(target_arch = "x86_64") || crc32(&out) == hex(verdict);
+                let pillow = !cfg!(target_arch = "x86_64") || samples::crc32(&out) == hex(verdict);
                 assert!(pillow, "{name} {position} {value}: other pixels than Pillow's");
                 same += 1;
             }

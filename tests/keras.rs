@@ -2,30 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 use linnaeus::keras::{Container, Fault, KerasFile, Kind, Model, signatures};
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn tests() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
-}
+mod keras_models;
 
-fn golden() -> Value {
-    serde_json::from_str(&fs::read_to_string(tests().join("golden/keras.json")).unwrap()).unwrap()
-}
-
-/// The models, unpacked.
-fn models() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let archive = fs::File::open(tests().join("models/keras.zip")).unwrap();
-    zip::ZipArchive::new(archive).unwrap().extract(folder.path()).unwrap();
-    folder
-}
+use keras_models::{golden, models};
 
 fn opened(folder: &TempDir, name: &str) -> KerasFile {
     KerasFile::open(&folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))

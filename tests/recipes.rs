@@ -8,6 +8,7 @@
 
 #[macro_use]
 mod told;
+mod samples;
 
 use std::{
     collections::BTreeMap,
@@ -58,12 +59,6 @@ fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
-/// CRC-32 as in zlib.
-fn crc32(bytes: impl Iterator<Item = u8>) -> u32 {
-    let step = |crc: u32| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-    !bytes.fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)))
-}
-
 impl Record {
     fn spec(&self) -> Result<RecipeSpec, String> {
         toml::from_str(&self.recipe).map_err(|error| error.to_string())
@@ -105,7 +100,8 @@ impl Record {
         preprocessor.write(&pixels, &mut Scratch::default(), &mut tensor).unwrap();
         // The sum turns −0 into 0, as in the script.
         let bytes = tensor.iter().flat_map(|&element| (element + 0.0).to_le_bytes());
-        let same = format!("{:08x}", crc32(bytes)) == self.crc;
+        let bytes: Vec<u8> = bytes.collect();
+        let same = format!("{:08x}", samples::crc32(&bytes)) == self.crc;
         let expected = self.elements(data);
         let found: Vec<f32> = tensor.into_iter().step_by(self.stride).collect();
         assert_eq!(found.len(), expected.len(), "{}", self.name);

@@ -6,6 +6,10 @@ use linnaeus::geometry::{Rect, Size};
 use linnaeus::resample::{Filter, Image, PassOrder, Region, Request, Resampler};
 use serde_json::{Value, from_value};
 
+mod samples;
+
+use samples::{crc32, formula};
+
 const FILTERS: [(&str, Filter); 6] = [
     ("nearest", Filter::Nearest),
     ("box", Filter::Box),
@@ -20,20 +24,6 @@ const ORDERS: [(&str, PassOrder); 3] = [
     ("pillow12_2", PassOrder::Pillow12_2),
     ("pillow13", PassOrder::Pillow13),
 ];
-
-/// The image that the golden script makes by the same formula.
-fn formula(size: Size, channels: usize, hard: bool) -> Vec<u8> {
-    let mut samples = Vec::new();
-    for y in 0..size.height {
-        for x in 0..size.width {
-            for k in 0..channels {
-                let [value, ..] = (37 * y + 59 * x + 101 * k + 13 * x * y).to_le_bytes();
-                samples.push(if hard { u8::from(value > 127) * 255 } else { value });
-            }
-        }
-    }
-    samples
-}
 
 fn resize(
     resampler: &mut Resampler,
@@ -60,12 +50,6 @@ fn all(samples: &[u8], size: Size, channels: usize, request: &Request) -> Vec<u8
 
 fn size(height: usize, width: usize) -> Size {
     Size { height, width }
-}
-
-/// CRC-32 as in zlib.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)))
 }
 
 #[test]

@@ -10,6 +10,10 @@ use linnaeus::resample::{
 };
 use serde_json::{Value, from_value};
 
+mod samples;
+
+use samples::{crc32, formula};
+
 const ROW: [u8; 8] = [0, 10, 20, 30, 40, 50, 60, 70];
 
 const PILLOW: [(&str, Filter); 6] = [
@@ -49,26 +53,6 @@ fn named<F: Copy>(filters: &[(&str, F)], name: &str) -> F {
 
 fn size(height: usize, width: usize) -> Size {
     Size { height, width }
-}
-
-/// The image that the golden script makes by the same formula.
-fn formula(size: Size, channels: usize, hard: bool) -> Vec<u8> {
-    let mut samples = Vec::new();
-    for y in 0..size.height {
-        for x in 0..size.width {
-            for k in 0..channels {
-                let [value, ..] = (37 * y + 59 * x + 101 * k + 13 * x * y).to_le_bytes();
-                samples.push(if hard { u8::from(value > 127) * 255 } else { value });
-            }
-        }
-    }
-    samples
-}
-
-/// CRC-32 as in zlib.
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-    !bytes.iter().fold(!0, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| step(crc)))
 }
 
 /// One of each, used for all cases: what one image leaves behind must not show in the next.

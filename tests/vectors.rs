@@ -12,6 +12,8 @@ use linnaeus::{
 };
 use serde_json::Value;
 
+mod samples;
+
 fn vectors() -> Value {
     serde_json::from_str(include_str!("golden/vectors.json")).unwrap()
 }
@@ -50,14 +52,9 @@ fn close(found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// A(h,w,3)[y][x][k] = (37y + 59x + 101k + 13xy) mod 256.
 fn formula(height: usize, width: usize) -> Pixels {
-    let value =
-        |y: usize, x: usize, k: usize| ((37 * y + 59 * x + 101 * k + 13 * x * y) % 256) as u8;
-    let data = (0..height)
-        .flat_map(|y| (0..width).flat_map(move |x| (0..3).map(move |k| value(y, x, k))))
-        .collect();
-    Pixels { size: Size { height, width }, channels: 3, data }
+    let size = Size { height, width };
+    Pixels { size, channels: 3, data: samples::formula(size, 3, false) }
 }
 
 const IMAGENET: &str = "mean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]\n";
@@ -118,6 +115,11 @@ fn exact_forms_are_exact_in_every_bit() {
         ("torch(x/255-m)/s", &torch),
         ("torch_totensor_norm", &torch),
         ("hf_pil", &torch),
+        // Mean and std are multiplied by 255 in f32, and bytes are not scaled at all.
+        (
+            "hf_torchvision_fused",
+            "scale = 1\nmean = [123.675, 116.28, 103.53]\nstd = [58.395, 57.120003, 57.375]\n",
+        ),
     ] {
         let found =
             tensor(&format!("resize = 'none'\nlayout = 'nchw'\n{form}"), [3, 1, 1], &pixels);

@@ -6,6 +6,7 @@ use half::f16;
 
 use crate::{
     config,
+    decode::Limits,
     engine::{Engine as _, Feed, OrtEngine},
     error::RunError,
     labels::Labels,
@@ -32,12 +33,12 @@ pub(super) fn answers(
     recipe: &Recipe,
     input: &InputSpec,
     (images, k): (&[(&str, &[u8])], usize),
-    unconfirmed: Option<&str>,
+    (limits, unconfirmed): (Limits, Option<&str>),
 ) -> Result<(Activation, Vec<Vec<Ranked>>), RunError> {
     let scores = match recipe.element {
-        Element::U8 => scores::<u8>(engine, recipe, input, images),
-        Element::F16 => scores::<f16>(engine, recipe, input, images),
-        Element::F32 => scores::<f32>(engine, recipe, input, images),
+        Element::U8 => scores::<u8>(engine, (recipe, input), images, limits),
+        Element::F16 => scores::<f16>(engine, (recipe, input), images, limits),
+        Element::F32 => scores::<f32>(engine, (recipe, input), images, limits),
     }?;
     if images.is_empty() {
         return Ok((recipe.activation.unwrap_or(Activation::None), Vec::new()));
@@ -59,11 +60,10 @@ pub(super) fn answers(
 
 fn scores<T: Feed>(
     engine: &mut OrtEngine,
-    recipe: &Recipe,
-    input: &InputSpec,
+    (recipe, input): (&Recipe, &InputSpec),
     images: &[(&str, &[u8])],
+    limits: Limits,
 ) -> Result<Vec<f32>, RunError> {
-    let (limits, _) = config::usual_limits();
     let mut bench = Workbench::new(recipe.clone(), limits);
     let (mut all, mut scores) = (Vec::new(), Vec::new());
     for (name, bytes) in images {
@@ -89,7 +89,9 @@ pub(super) fn check(
     (goldens, labels): (&[Golden], Option<&Labels>),
 ) -> Result<(), RunError> {
     let images: Vec<_> = goldens.iter().map(|g| (g.name.as_str(), &g.image[..])).collect();
-    let (_, found) = answers(engine, recipe, input, (&images, 1), None)?;
+    // They were packed under the usual limits, whatever those of this run are.
+    let (limits, _) = config::usual_limits();
+    let (_, found) = answers(engine, recipe, input, (&images, 1), (limits, None))?;
     let named = |class: usize| labels.and_then(|labels| labels.name(class)).unwrap_or("no name");
     for (golden, found) in goldens.iter().zip(found.into_iter().flatten()) {
         let most = TOLERANCE * golden.probability.abs().max(1.0);

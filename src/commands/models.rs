@@ -7,17 +7,15 @@ use std::{
 };
 
 use linnaeus::{
-    classifier::Classifier,
+    classifier::{self, Classifier},
     config::{self, Config, ModelConfig},
-    detect::Examined,
     doctor::{self, Truth},
     error::{Exit, RunError},
     inspect::{self, KerasReport},
     job::Job,
-    model::ModelFile,
     pack, predict,
     progress::printable,
-    recipe::{Recipe, preset},
+    recipe::preset,
     tensor::{Difference, Tensor},
 };
 
@@ -79,19 +77,8 @@ pub(super) fn pack(job: &Job, output: &Path, golden: &[String]) -> Result<Exit, 
 }
 
 pub(super) fn tensor(image: &Path, job: &Job, output: &Path) -> Result<Exit, RunError> {
-    let config = ModelConfig::resolve(job)?;
-    let file = ModelFile::open(&config.path)?;
-    let examined = Examined::new(&file, &file.read()?)?;
-    let fail =
-        |reason: String| RunError::Model(format!("the model {}: {reason}", config.path.display()));
-    let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
-    if !decision.problems.is_empty() {
-        return Err(fail(decision.problems.join("\n")));
-    }
-    let input = examined.input.as_ref().map_err(|reason| fail(reason.clone()))?;
-    let recipe = Recipe::resolve(&decision.recipe, input)
-        .map_err(|reason| fail(reason + &examined.candidates_text()))?;
-    let tensor = Tensor::of_image(image, &recipe, input, config::usual_limits())
+    let (recipe, input) = classifier::recipe(&ModelConfig::resolve(job)?)?;
+    let tensor = Tensor::of_image(image, &recipe, &input, config::usual_limits())
         .map_err(|error| RunError::Usage(format!("cannot prepare {}: {error}", image.display())))?;
     tensor.write_npy(output)?;
     Ok(Exit::Complete)
@@ -103,7 +90,9 @@ pub(super) fn table(config: &Config, image: &Path, classes: usize) -> Result<Exi
     for note in classifier.notes.iter().filter(|_| !config.quiet) {
         let _ = writeln!(io::stderr(), "{}", printable(note));
     }
-    print(&printable(&predict::predict(&mut classifier, image, classes)?.to_string()))
+    let limits = (config.limits, config.max_file_bytes);
+    let prediction = predict::predict(&mut classifier, image, classes, limits)?;
+    print(&printable(&prediction.to_string()))
 }
 
 pub(super) fn tensor_diff(a: &Path, b: &Path, tolerance: f32) -> Result<Exit, RunError> {

@@ -9,12 +9,11 @@ use super::{
 use crate::{
     config::ModelConfig,
     error::RunError,
-    geometry::Size,
     labels::Labels,
     model::{self, ModelFile},
     onnx::{NormaliserKind, OnnxFile, ScoreKind, Value},
     package::Package,
-    recipe::{Activation, Element, InputSpec, Layout, RecipeSpec, Scale, preset},
+    recipe::{Activation, Element, InputSpec, RecipeSpec, Scale, preset},
 };
 
 /// The place of what the graph shows.
@@ -77,7 +76,12 @@ impl Examined {
     /// As for [`decide`].
     pub fn decide(&self, said: &RecipeSpec) -> Result<Decision, String> {
         let fixed = self.input.as_ref().ok().and_then(|input| input.fixed_size(None));
-        decide(said, &self.statements, fixed)
+        let mut decision = decide(said, &self.statements, fixed)?;
+        // A label file beside them has the least weight, and is told where it names others.
+        if let (Some(_), Ok(Some((labels, place)))) = (&decision.labels, &self.label_file) {
+            decision.weigh_labels(labels, place);
+        }
+        Ok(decision)
     }
 
     /// The labels that the job names, which are its `own`, else those that the model or a file
@@ -146,9 +150,8 @@ fn of_graph(onnx: &OnnxFile, input: &InputSpec, value: &Value) -> Statement {
     let mut graph = Statement::new(GRAPH, Tier::Graph);
     say_numbers(&mut graph, onnx, input, value);
     let hint = onnx.layout(value);
-    let channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
-    let shown = channels(input.dims[0]) != channels(input.dims[2]);
-    if let (Some(layout), false, false) = (hint.layout, shown, input.planar) {
+    let open = input.shown_layout().is_none() && !input.planar;
+    if let Some(layout) = hint.layout.filter(|_| open) {
         graph.say("layout", hint.evidence, |recipe| recipe.layout = Some(layout));
     }
     if let Some(hint) = onnx.size_hint(value).filter(|_| input.fixed_size(None).is_none()) {
@@ -195,24 +198,6 @@ fn say_numbers(graph: &mut Statement, onnx: &OnnxFile, input: &InputSpec, value:
         }
         NormaliserKind::None => {}
         _ => graph.notes.push(evidence),
-    }
-}
-
-impl InputSpec {
-    /// Height and width when the graph fixes both and shows which they are.
-    #[must_use]
-    pub fn fixed_size(&self, layout: Option<Layout>) -> Option<Size> {
-        let channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
-        let first = channels(self.dims[0]);
-        let last = channels(self.dims[2]);
-        let layout = match (layout, first, last) {
-            (Some(layout), ..) => layout,
-            (None, true, false) => Layout::Nchw,
-            (None, false, true) => Layout::Nhwc,
-            _ => return None,
-        };
-        let [_, height, width] = layout.channels_first(self.dims);
-        Some(Size { height: height?, width: width? })
     }
 }
 

@@ -47,13 +47,11 @@ pub(super) fn candidates(
     for name in [folder.stem(), onnx.graph_name()] {
         let why = || format!("its name is `{name}`");
         let plain = folded(name);
-        let torch = layout == Layout::Nchw;
-        if torch
-            && ["mobilenetv27", "mobilenetv212", "mobilenetv210", "resnet", "vgg", "squeezenet11"]
-                .iter()
-                .any(|zoo| plain.starts_with(zoo))
-            && name.split(['-', '_']).any(|part| matches!(part, "7" | "12"))
-        {
+        let zoo = ["mobilenetv2", "resnet", "vgg", "squeezenet11"];
+        let zoo = zoo.iter().any(|family| plain.starts_with(family));
+        // The Zoo's names end in the operator set.
+        let opset = name.split(['-', '_']).any(|part| matches!(part, "7" | "12"));
+        if layout == Layout::Nchw && zoo && opset {
             add("zoo/gluon", format!("its name is `{name}`, as the ONNX Model Zoo's"));
         }
         for preset in longest_matches(&plain, layout) {
@@ -98,11 +96,7 @@ mod tests {
         let torch = longest_matches(&folded("mobilenetv2-12-qdq"), Layout::Nchw);
         assert_eq!(
             torch,
-            ["torchvision/mobilenet_v2-imagenet1k_v2", "torchvision/mobilenet_v2-imagenet1k_v1"]
-                .map(str::to_owned)
-                .into_iter()
-                .rev()
-                .collect::<Vec<_>>()
+            ["torchvision/mobilenet_v2-imagenet1k_v1", "torchvision/mobilenet_v2-imagenet1k_v2"]
         );
         assert_eq!(
             longest_matches(&folded("my_inception_v3"), Layout::Nhwc),

@@ -5,7 +5,8 @@ use crate::{
     geometry::Size,
     keras::{Input, KerasFile, Layer, Model},
     recipe::{
-        Activation, Channels, Crop, Interpolation, Kernel, Layout, PerChannel, Resize, Scale,
+        Activation, Channels, Crop, Interpolation, Kernel, Layout, Resize, Scale,
+        preset::keras::Mode,
     },
 };
 
@@ -18,7 +19,7 @@ mod operation;
 mod pixels;
 
 use ending::{Ending, ending};
-use family::{Family, Mode};
+use family::Family;
 use opening::{Opening, Sizing, opening};
 use pixels::Pixels;
 
@@ -292,9 +293,9 @@ fn say_family(
         usual.notes.push(format!(
             "`{name}` is built as {} of keras.applications, and nothing in it scales bytes\nhint: \
              if it was trained through that model's preprocess_input, say {}; if through \
-             rescale=1/255, say scale = \"1/255\"",
+             rescale=1/255, say `scale = \"1/255\"`",
             family.title,
-            family.mode.lines()
+            family.mode.numbers().lines()
         ));
     }
 }
@@ -303,19 +304,9 @@ fn say_mode(usual: &mut Statement, family: &Family, name: &str) {
     let because = || {
         format!("preprocess_input of {}: the model's name, `{name}`, and its layers", family.title)
     };
-    let (scale, numbers) = match family.mode {
-        Mode::Tf => ("1/127.5-1", None),
-        Mode::Caffe => ("1", Some(([103.939, 116.779, 123.68], [1.0, 1.0, 1.0]))),
-        Mode::Torch => ("1/255", Some(([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))),
-        Mode::InGraph => return,
-    };
-    let scale = scale.parse().expect("a scale of this table is well formed");
-    usual.say("scale", because(), |recipe| recipe.scale = Some(scale));
-    if let Some((mean, std)) = numbers {
-        usual.say("mean", because(), |recipe| recipe.mean = Some(PerChannel(mean.to_vec())));
-        usual.say("std", because(), |recipe| recipe.std = Some(PerChannel(std.to_vec())));
+    let numbers = family.mode.numbers();
+    for key in numbers.keys() {
+        usual.say(key, because(), |_| {});
     }
-    if family.mode == Mode::Caffe {
-        usual.say("channels", because(), |recipe| recipe.channels = Some(Channels::Bgr));
-    }
+    usual.recipe = std::mem::take(&mut usual.recipe).overridden_by(numbers);
 }

@@ -3,8 +3,8 @@
 use crate::{
     geometry::Size,
     recipe::{
-        Channels, Element, Group, InputSpec, Interpolation, Kernel, Recipe, RecipeSpec, Resize,
-        preset,
+        Channels, Element, Group, InputSpec, Interpolation, Kernel, PerChannel, Recipe, RecipeSpec,
+        Resize, preset,
     },
 };
 
@@ -31,28 +31,32 @@ impl Candidate {
 /// Sizes that models of any size are tried with, the most usual first.
 const SIZES: [usize; 7] = [224, 256, 299, 384, 192, 160, 128];
 
-/// Numbers of the usual normalisations: `scale`, `mean`, `std` of a colour model, with the orders
-/// of channels in which they are met.
-const COLOUR: [(&str, [&str; 2], &[Channels]); 7] = [
-    ("1/255", ["0.485,0.456,0.406", "0.229,0.224,0.225"], &[Channels::Rgb, Channels::Bgr]),
-    ("1/127.5-1", ["0", "1"], &[Channels::Rgb, Channels::Bgr]),
-    ("1/255", ["0", "1"], &[Channels::Rgb, Channels::Bgr]),
-    ("1", ["0", "1"], &[Channels::Rgb, Channels::Bgr]),
-    ("1", ["103.939,116.779,123.68", "1"], &[Channels::Bgr]),
-    ("1", ["123.68,116.779,103.939", "1"], &[Channels::Rgb]),
-    (
-        "1/255",
-        ["0.48145466,0.4578275,0.40821073", "0.26862954,0.2613026,0.2757771"],
-        &[Channels::Rgb],
-    ),
-];
+/// Mean and std.
+type Numbers = [[f32; 3]; 2];
+
+/// The usual normalisations of a colour model, the most usual first, with the orders of channels in
+/// which they are met. Caffe's mean is listed in each order.
+fn colour() -> [(&'static str, Numbers, &'static [Channels]); 7] {
+    let [blue, green, red] = preset::CAFFE_BGR;
+    let (none, one) = ([0.0; 3], [1.0; 3]);
+    let both = &[Channels::Rgb, Channels::Bgr];
+    [
+        ("1/255", preset::IMAGENET, both),
+        ("1/127.5-1", [none, one], both),
+        ("1/255", [none, one], both),
+        ("1", [none, one], both),
+        ("1", [[blue, green, red], one], &[Channels::Bgr]),
+        ("1", [[red, green, blue], one], &[Channels::Rgb]),
+        ("1/255", preset::CLIP, &[Channels::Rgb]),
+    ]
+}
 
 /// Those of a gray model; the third is the usual one of MNIST in torch.
-const GRAY: [(&str, [&str; 2]); 4] = [
-    ("1/255", ["0", "1"]),
-    ("1/127.5-1", ["0", "1"]),
-    ("1/255", ["0.1307", "0.3081"]),
-    ("1", ["0", "1"]),
+const GRAY: [(&str, [f32; 2]); 4] = [
+    ("1/255", [0.0, 1.0]),
+    ("1/127.5-1", [0.0, 1.0]),
+    ("1/255", [0.1307, 0.3081]),
+    ("1", [0.0, 1.0]),
 ];
 
 /// What is known before anything is tried: the keys that somebody said, and the model's input.
@@ -72,12 +76,13 @@ impl Known<'_> {
                 specs.extend([Channels::Rgb, Channels::Bgr].map(|c| with_channels(&base, c)));
                 continue;
             }
-            for (scale, numbers, orders) in COLOUR {
-                let base = with_numbers(&base, scale, numbers);
+            for (scale, [mean, std], orders) in colour() {
+                let base = with_numbers(&base, scale, [&mean, &std]);
                 specs.extend(orders.iter().map(|&order| with_channels(&base, order)));
             }
-            for (scale, numbers) in GRAY {
-                specs.push(with_channels(&with_numbers(&base, scale, numbers), Channels::Gray));
+            for (scale, [mean, std]) in GRAY {
+                let gray = with_numbers(&base, scale, [&[mean], &[std]]);
+                specs.push(with_channels(&gray, Channels::Gray));
             }
         }
         self.resolved(specs)
@@ -138,16 +143,9 @@ impl Known<'_> {
 
 /// Keys that nobody said about the geometry get the most usual values.
 fn with_usual_geometry(spec: &RecipeSpec, size: Option<Size>, input: &InputSpec) -> RecipeSpec {
-    let fixed = |at: usize| input.dims[at];
-    let graph = match (fixed(0), fixed(1), fixed(2)) {
-        (Some(1 | 3), Some(height), Some(width)) | (Some(height), Some(width), Some(1 | 3)) => {
-            Some(Size { height, width })
-        }
-        _ => None,
-    };
     let mut spec = RecipeSpec { size, ..spec.clone() };
     if spec.part(Group::Geometry) == RecipeSpec::default() {
-        spec.resize = Some(match size.or(graph) {
+        spec.resize = Some(match size.or_else(|| input.fixed_size(spec.layout)) {
             // A small or oblong input is nearly always squashed to.
             Some(Size { height, width }) if height == width && height >= 64 => {
                 let side = usual_shorter_side(Size { height, width });
@@ -167,11 +165,11 @@ fn usual_shorter_side(size: Size) -> usize {
     (size.shorter_side() * 8).div_ceil(7)
 }
 
-fn with_numbers(spec: &RecipeSpec, scale: &str, [mean, std]: [&str; 2]) -> RecipeSpec {
+fn with_numbers(spec: &RecipeSpec, scale: &str, [mean, std]: [&[f32]; 2]) -> RecipeSpec {
     RecipeSpec {
         scale: Some(scale.parse().expect("a scale")),
-        mean: Some(mean.parse().expect("numbers")),
-        std: Some(std.parse().expect("numbers")),
+        mean: Some(PerChannel(mean.to_vec())),
+        std: Some(PerChannel(std.to_vec())),
         ..spec.clone()
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     rank,
     recipe::Activation,
-    statistics::{self, Draws},
+    statistics::{self, Distributions, Draws},
 };
 
 /// Bootstrap samples behind an interval of mutual information.
@@ -25,7 +25,7 @@ const TIE: f64 = 0.02;
 
 /// Information sees how sharp an image is, not whether its geometry is the right one: of candidates
 /// with the same numbers the right one was up to 0.18 nats below the best (`SqueezeNet` 1.0 on 200
-/// photos of `ImageNet`), while wrong numbers cost 0.3 and more.
+/// photos of `ImageNet`).
 const GEOMETRY_TIE: f64 = 0.25;
 
 /// A candidate and the model's answers under it, image by image.
@@ -34,22 +34,20 @@ pub(super) struct Tried {
     pub(super) candidate: Candidate,
     /// Best class of each image.
     pub(super) best: Vec<usize>,
-    /// Images × classes probabilities.
-    pub(super) probabilities: Vec<f32>,
-    pub(super) classes: usize,
+    /// Probabilities of each image.
+    pub(super) probabilities: Distributions,
     /// Why the model cannot run under it.
     pub(super) impossible: Option<String>,
 }
 
 impl Tried {
     pub(super) fn new(candidate: Candidate) -> Self {
-        let (best, probabilities) = (Vec::new(), Vec::new());
-        Self { candidate, best, probabilities, classes: 0, impossible: None }
+        let (best, probabilities) = (Vec::new(), Distributions::default());
+        Self { candidate, best, probabilities, impossible: None }
     }
 
     /// Takes the scores of a batch, images × `classes`.
     pub(super) fn take(&mut self, scores: &[f32], classes: usize, activation: Activation) {
-        self.classes = classes;
         for row in scores.chunks_exact(classes) {
             let mut probabilities = vec![1.0 / classes as f32; classes];
             // Scores without an order are as good as no answer.
@@ -65,14 +63,14 @@ impl Tried {
                 }
                 Err(_) => self.best.push(usize::MAX),
             }
-            self.probabilities.extend(probabilities);
+            self.probabilities.push(&probabilities);
         }
     }
 
     /// Mutual information of images and answers, in nats.
     pub(super) fn information(&self) -> f64 {
-        let all: Vec<usize> = (0..self.best.len()).collect();
-        statistics::mutual_information(&self.probabilities, self.classes, &all)
+        let all: Vec<usize> = (0..self.probabilities.count()).collect();
+        self.probabilities.mutual_information(&all)
     }
 
     /// Different best classes.
@@ -85,9 +83,8 @@ impl Tried {
 
     /// Mean probability of the best class.
     pub(super) fn confidence(&self) -> f64 {
-        let rows = self.probabilities.chunks_exact(self.classes.max(1));
         let peak = |row: &[f32]| f64::from(row.iter().copied().fold(0.0, f32::max));
-        rows.map(peak).sum::<f64>() / self.best.len().max(1) as f64
+        self.probabilities.rows().map(peak).sum::<f64>() / self.best.len().max(1) as f64
     }
 
     /// Whether each image with a known truth is right.
@@ -127,9 +124,16 @@ pub(super) fn best_reading(
     best.cloned()
 }
 
-/// The best candidate: by accuracy where the truth is known, by information where not.
-pub(super) fn best(tried: &[Tried], images: &[Labelled], reading: Option<&Reading>) -> usize {
-    order(tried, images, reading).first().copied().unwrap_or(0)
+/// The candidate to go on with: the best by accuracy where the truth is known. By information, of
+/// those that cannot be told from the best, the most usual one.
+pub(super) fn chosen(tried: &[Tried], images: &[Labelled], reading: Option<&Reading>) -> usize {
+    let best = order(tried, images, reading).first().copied().unwrap_or(0);
+    if reading.is_some() {
+        return best;
+    }
+    let standings = standings(tried, best, images, reading);
+    let ties = |at: &usize| standings[*at].same && tried[*at].impossible.is_none();
+    (0..tried.len()).find(ties).unwrap_or(best)
 }
 
 /// All candidates, best first; of equal ones the more usual first.
@@ -170,8 +174,9 @@ pub(super) fn standings(
     let mut standings = vec![Standing { p, same: true }; tried.len()];
     let best = &tried[best];
     let Some(reading) = reading else {
+        let samples = bootstrapped(best);
         for at in others {
-            standings[at].same = ties_in_information(best, &tried[at]);
+            standings[at].same = ties_in_information((best, &samples), &tried[at]);
         }
         return standings;
     };
@@ -195,22 +200,23 @@ fn difference(best: &Tried, other: &Tried, images: &[Labelled], reading: &Readin
     statistics::mcnemar_mid_p(only_best, only_other)
 }
 
-/// Whether the paired bootstrap of the images leaves room for no difference.
-fn ties_in_information(best: &Tried, other: &Tried) -> bool {
+/// The information in samples of the images with replacement, the same samples for every candidate.
+fn bootstrapped(tried: &Tried) -> Vec<f64> {
+    let mut draws = Draws::new(1);
+    let count = tried.probabilities.count();
+    let sample = |_| tried.probabilities.mutual_information(&draws.resample(count));
+    (0..SAMPLES).map(sample).collect()
+}
+
+/// Whether a candidate's information cannot be told from the best's, of which `samples` are
+/// [`bootstrapped`].
+fn ties_in_information((best, samples): (&Tried, &[f64]), other: &Tried) -> bool {
     let gap = best.information() - other.information();
     if gap < TIE || (gap < GEOMETRY_TIE && best.candidate.has_numbers_of(&other.candidate)) {
         return true;
     }
-    let mut draws = Draws::new(1);
-    let mut gaps: Vec<f64> = (0..SAMPLES)
-        .map(|_| {
-            let chosen = draws.resample(best.best.len());
-            let of = |tried: &Tried| {
-                statistics::mutual_information(&tried.probabilities, tried.classes, &chosen)
-            };
-            of(best) - of(other)
-        })
-        .collect();
+    let others = bootstrapped(other);
+    let mut gaps: Vec<f64> = samples.iter().zip(others).map(|(best, other)| best - other).collect();
     statistics::quantile(&mut gaps, LOW) <= 0.0
 }
 

@@ -63,6 +63,9 @@ pub struct Report {
     pub truth: Option<String>,
     /// Recipes, best first.
     pub ranking: Vec<Ranked>,
+    /// The place in the ranking of the recipe to go on with: the best, or without a truth the most
+    /// usual of those that cannot be told from it.
+    pub chosen: usize,
     /// Things that look wrong.
     pub signs: Vec<String>,
 }
@@ -125,6 +128,7 @@ impl Report {
             unreadable: Vec::new(),
             truth: None,
             ranking: Vec::new(),
+            chosen: 0,
             signs: Vec::new(),
         }
     }
@@ -137,6 +141,8 @@ impl Report {
     ) -> Self {
         let images = &bench.images;
         let order = judge::order(tried, images, reading);
+        let chosen = judge::chosen(tried, images, reading);
+        self.chosen = order.iter().position(|&at| at == chosen).unwrap_or(0);
         let possible = |&&at: &&usize| tried[at].impossible.is_none();
         let standings = judge::standings(tried, order[0], images, reading);
         for at in order.iter().filter(possible) {
@@ -201,13 +207,14 @@ impl Report {
         self.ranking.iter().any(|ranked| ranked.said && !ranked.same_as_best)
     }
 
-    /// The lines of a job file for the best recipe.
+    /// The lines of a job file for the chosen recipe.
     ///
     /// # Errors
     ///
     /// `Usage` when they cannot be written as TOML.
     pub fn job_lines(&self) -> Result<String, RunError> {
-        let recipe = self.ranking.first().map(|best| best.recipe.clone()).unwrap_or_default();
+        let recipe =
+            self.ranking.get(self.chosen).map(|chosen| chosen.recipe.clone()).unwrap_or_default();
         Job { recipe, ..Job::default() }.to_toml()
     }
 }
@@ -330,7 +337,8 @@ impl Report {
                 unreadable[0]
             )?;
         }
-        writeln!(f, "\nThe best as lines of a job file:\n")?;
+        let which = if self.chosen == 0 { "The best" } else { "The most usual of these" };
+        writeln!(f, "\n{which} as lines of a job file:\n")?;
         write!(f, "{}", self.job_lines().map_err(|_| fmt::Error)?)
     }
 }

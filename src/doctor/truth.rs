@@ -101,17 +101,7 @@ pub(super) fn readings(
         add("class indices that count from 1", &|truth| index(truth)?.checked_sub(1));
     }
     if let Some(labels) = labels {
-        let find = |truth: &str| {
-            (0..labels.count()).find(|&class| {
-                labels.name(class).is_some_and(|name| {
-                    name.eq_ignore_ascii_case(truth)
-                        || name
-                            .split(',')
-                            .next()
-                            .is_some_and(|name| name.eq_ignore_ascii_case(truth))
-                })
-            })
-        };
+        let find = |truth: &str| labels.classes_named(truth).first().copied();
         add("the truth's names in the order of the labels", &find);
         add("the labels, shifted by a background class (`label-offset = 1`)", &|truth| {
             find(truth)?.checked_add(1)

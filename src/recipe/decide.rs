@@ -170,19 +170,14 @@ fn missing_keys(keys: &[(bool, &str, &str)]) -> String {
 }
 
 fn decide_layout(said: Option<Layout>, input: &InputSpec) -> Result<Layout, String> {
-    let is_channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
-    let first = is_channels(input.dims[0]) && !is_channels(input.dims[2]);
-    let last = is_channels(input.dims[2]) && !is_channels(input.dims[0]);
-    match (said, first, last) {
-        (Some(Layout::Nchw), _, true) | (Some(Layout::Nhwc), true, _) => Err(format!(
-            "`layout = \"{}\"` contradicts the model's input, {}",
-            said.expect("matched as said"),
+    match (said, input.shown_layout()) {
+        (Some(said), Some(shown)) if said != shown => Err(format!(
+            "`layout = \"{said}\"` contradicts the model's input, {}\n\
+             hint: drop the `layout` key; the model's shape decides it",
             shape_text(input)
         )),
-        (Some(layout), ..) => Ok(layout),
-        (None, true, _) => Ok(Layout::Nchw),
-        (None, _, true) => Ok(Layout::Nhwc),
-        (None, false, false) => Err(format!(
+        (Some(layout), _) | (None, Some(layout)) => Ok(layout),
+        (None, None) => Err(format!(
             "the model's input, {}, does not show where its channels are\n\
              hint: add `layout = \"nchw\"` or `layout = \"nhwc\"` under `[recipe]`; a model with \
              other than 1 or 3 channels is not an image classifier that linnaeus can run",

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::geometry::Size;
 
-mod keras;
+pub(crate) mod keras;
 mod torchvision;
 
 /// A named recipe.

@@ -13,7 +13,7 @@ mod cubic;
 mod linear;
 
 use super::part::{Line, Part};
-use super::rows::Rows;
+use super::rows::{Rows, weigh};
 use super::{Image, nearest};
 
 /// Fixed-point one of a tap's weight: `INTER_RESIZE_COEF_SCALE` of OpenCV.

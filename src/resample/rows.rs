@@ -2,6 +2,12 @@
 
 use std::array;
 
+/// The sum of four weighed samples, added from the first to the last.
+pub(super) fn weigh(values: [f32; 4], weights: [f32; 4]) -> f32 {
+    let [a, b, c, d] = array::from_fn(|tap| values[tap] * weights[tap]);
+    a + b + c + d
+}
+
 /// As many rows as one output row is made of.
 #[derive(Debug)]
 pub(super) struct Rows<T, const N: usize> {

@@ -12,7 +12,7 @@ mod bicubic;
 mod bilinear;
 
 use super::part::{Line, Part};
-use super::rows::Rows;
+use super::rows::{Rows, weigh};
 use super::{Image, nearest};
 
 /// A method of `tf.image.resize`, or TensorFlow 1's bilinear one.

@@ -1,33 +1,9 @@
 //! The models of `keras.applications`, and how each of them is fed.
 
-use crate::keras::{Layer, Model};
-
-/// What `preprocess_input` of a family does (`keras/src/applications/imagenet_utils.py`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// `x / 127.5 − 1`.
-    Tf,
-    /// RGB to BGR, minus 103.939, 116.779, 123.68.
-    Caffe,
-    /// `x / 255`, then `ImageNet`'s mean and std.
-    Torch,
-    /// Nothing: the graph does it, when it was made with `include_preprocessing`.
-    InGraph,
-}
-
-impl Mode {
-    /// The lines of a job file, as text.
-    pub(super) fn lines(self) -> &'static str {
-        match self {
-            Self::Tf => "scale = \"1/127.5-1\"",
-            Self::Caffe => "channels = \"bgr\", scale = 1, mean = [103.939, 116.779, 123.68]",
-            Self::Torch => {
-                "scale = \"1/255\", mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225]"
-            }
-            Self::InGraph => "scale = 1",
-        }
-    }
-}
+use crate::{
+    keras::{Layer, Model},
+    recipe::preset::keras::Mode,
+};
 
 /// One family.
 #[derive(Debug, PartialEq, Eq)]

@@ -16,13 +16,13 @@ pub(crate) enum Mode {
     Tf,
     /// ImageNet's mean and std over 0 to 1.
     Torch,
-    /// 0 to 255 as they are.
-    Identity,
+    /// 0 to 255 as they are: the graph scales them.
+    InGraph,
 }
 
 /// Families by the name of their graph, with mode and default size (height and width).
 #[rustfmt::skip]
-pub(crate) const FAMILIES: &[(&str, Mode, usize)] = &[
+const FAMILIES: &[(&str, Mode, usize)] = &[
     ("vgg16", Mode::Caffe, 224), ("vgg19", Mode::Caffe, 224),
     ("resnet50", Mode::Caffe, 224), ("resnet101", Mode::Caffe, 224), ("resnet152", Mode::Caffe, 224),
     ("resnet50v2", Mode::Tf, 224), ("resnet101v2", Mode::Tf, 224), ("resnet152v2", Mode::Tf, 224),
@@ -30,34 +30,34 @@ pub(crate) const FAMILIES: &[(&str, Mode, usize)] = &[
     ("mobilenet", Mode::Tf, 224), ("mobilenetv2", Mode::Tf, 224),
     ("nasnet_mobile", Mode::Tf, 224), ("nasnet_large", Mode::Tf, 331),
     ("densenet121", Mode::Torch, 224), ("densenet169", Mode::Torch, 224), ("densenet201", Mode::Torch, 224),
-    ("efficientnetb0", Mode::Identity, 224), ("efficientnetb1", Mode::Identity, 240),
-    ("efficientnetb2", Mode::Identity, 260), ("efficientnetb3", Mode::Identity, 300),
-    ("efficientnetb4", Mode::Identity, 380), ("efficientnetb5", Mode::Identity, 456),
-    ("efficientnetb6", Mode::Identity, 528), ("efficientnetb7", Mode::Identity, 600),
-    ("efficientnetv2-b0", Mode::Identity, 224), ("efficientnetv2-b1", Mode::Identity, 240),
-    ("efficientnetv2-b2", Mode::Identity, 260), ("efficientnetv2-b3", Mode::Identity, 300),
-    ("efficientnetv2-s", Mode::Identity, 384), ("efficientnetv2-m", Mode::Identity, 480),
-    ("efficientnetv2-l", Mode::Identity, 480),
-    ("MobileNetV3Small", Mode::Identity, 224), ("MobileNetV3Large", Mode::Identity, 224),
-    ("convnext_tiny", Mode::Identity, 224), ("convnext_small", Mode::Identity, 224),
-    ("convnext_base", Mode::Identity, 224), ("convnext_large", Mode::Identity, 224),
-    ("convnext_xlarge", Mode::Identity, 224),
-    ("regnetx002", Mode::Identity, 224), ("regnetx004", Mode::Identity, 224),
-    ("regnetx006", Mode::Identity, 224), ("regnetx008", Mode::Identity, 224),
-    ("regnetx016", Mode::Identity, 224), ("regnetx032", Mode::Identity, 224),
-    ("regnetx040", Mode::Identity, 224), ("regnetx064", Mode::Identity, 224),
-    ("regnetx080", Mode::Identity, 224), ("regnetx120", Mode::Identity, 224),
-    ("regnetx160", Mode::Identity, 224), ("regnetx320", Mode::Identity, 224),
-    ("regnety002", Mode::Identity, 224), ("regnety004", Mode::Identity, 224),
-    ("regnety006", Mode::Identity, 224), ("regnety008", Mode::Identity, 224),
-    ("regnety016", Mode::Identity, 224), ("regnety032", Mode::Identity, 224),
-    ("regnety040", Mode::Identity, 224), ("regnety064", Mode::Identity, 224),
-    ("regnety080", Mode::Identity, 224), ("regnety120", Mode::Identity, 224),
-    ("regnety160", Mode::Identity, 224), ("regnety320", Mode::Identity, 224),
-    ("resnet-rs-50", Mode::Identity, 224), ("resnet-rs-101", Mode::Identity, 224),
-    ("resnet-rs-152", Mode::Identity, 224), ("resnet-rs-200", Mode::Identity, 224),
-    ("resnet-rs-270", Mode::Identity, 224), ("resnet-rs-350", Mode::Identity, 224),
-    ("resnet-rs-420", Mode::Identity, 224),
+    ("efficientnetb0", Mode::InGraph, 224), ("efficientnetb1", Mode::InGraph, 240),
+    ("efficientnetb2", Mode::InGraph, 260), ("efficientnetb3", Mode::InGraph, 300),
+    ("efficientnetb4", Mode::InGraph, 380), ("efficientnetb5", Mode::InGraph, 456),
+    ("efficientnetb6", Mode::InGraph, 528), ("efficientnetb7", Mode::InGraph, 600),
+    ("efficientnetv2-b0", Mode::InGraph, 224), ("efficientnetv2-b1", Mode::InGraph, 240),
+    ("efficientnetv2-b2", Mode::InGraph, 260), ("efficientnetv2-b3", Mode::InGraph, 300),
+    ("efficientnetv2-s", Mode::InGraph, 384), ("efficientnetv2-m", Mode::InGraph, 480),
+    ("efficientnetv2-l", Mode::InGraph, 480),
+    ("MobileNetV3Small", Mode::InGraph, 224), ("MobileNetV3Large", Mode::InGraph, 224),
+    ("convnext_tiny", Mode::InGraph, 224), ("convnext_small", Mode::InGraph, 224),
+    ("convnext_base", Mode::InGraph, 224), ("convnext_large", Mode::InGraph, 224),
+    ("convnext_xlarge", Mode::InGraph, 224),
+    ("regnetx002", Mode::InGraph, 224), ("regnetx004", Mode::InGraph, 224),
+    ("regnetx006", Mode::InGraph, 224), ("regnetx008", Mode::InGraph, 224),
+    ("regnetx016", Mode::InGraph, 224), ("regnetx032", Mode::InGraph, 224),
+    ("regnetx040", Mode::InGraph, 224), ("regnetx064", Mode::InGraph, 224),
+    ("regnetx080", Mode::InGraph, 224), ("regnetx120", Mode::InGraph, 224),
+    ("regnetx160", Mode::InGraph, 224), ("regnetx320", Mode::InGraph, 224),
+    ("regnety002", Mode::InGraph, 224), ("regnety004", Mode::InGraph, 224),
+    ("regnety006", Mode::InGraph, 224), ("regnety008", Mode::InGraph, 224),
+    ("regnety016", Mode::InGraph, 224), ("regnety032", Mode::InGraph, 224),
+    ("regnety040", Mode::InGraph, 224), ("regnety064", Mode::InGraph, 224),
+    ("regnety080", Mode::InGraph, 224), ("regnety120", Mode::InGraph, 224),
+    ("regnety160", Mode::InGraph, 224), ("regnety320", Mode::InGraph, 224),
+    ("resnet-rs-50", Mode::InGraph, 224), ("resnet-rs-101", Mode::InGraph, 224),
+    ("resnet-rs-152", Mode::InGraph, 224), ("resnet-rs-200", Mode::InGraph, 224),
+    ("resnet-rs-270", Mode::InGraph, 224), ("resnet-rs-350", Mode::InGraph, 224),
+    ("resnet-rs-420", Mode::InGraph, 224),
 ];
 
 impl Mode {
@@ -79,7 +79,7 @@ impl Mode {
                 std: Some(per_channel(IMAGENET[1])),
                 ..none
             },
-            Self::Identity => RecipeSpec { scale: Some(Scale::RAW), ..none },
+            Self::InGraph => RecipeSpec { scale: Some(Scale::RAW), ..none },
         }
     }
 
@@ -88,7 +88,7 @@ impl Mode {
             Self::Caffe => "load_img (nearest), mode caffe: BGR less the mean, 0 to 255",
             Self::Tf => "load_img (nearest), mode tf: -1 to 1",
             Self::Torch => "load_img (nearest), mode torch: ImageNet's mean and std",
-            Self::Identity => "load_img (nearest), bytes as they are: the graph scales them",
+            Self::InGraph => "load_img (nearest), bytes as they are: the graph scales them",
         }
     }
 }

@@ -5,7 +5,7 @@
 //! elsewhere and for sources with a side below four, has 11-bit weights and differs from it by 1 in
 //! some percent of samples.
 
-use super::{Image, Line, Rows};
+use super::{Image, Line, Rows, weigh};
 
 /// Four neighbouring input positions and their weights.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -32,11 +32,6 @@ fn weights(x: f64) -> [f32; 4] {
     let first = ((A * far - 5.0 * A) * far + 8.0 * A) * far - 4.0 * A;
     let (second, third) = (inner(x), inner(1.0 - x));
     [first, second, third, 1.0 - first - second - third].map(|weight| weight as f32)
-}
-
-fn weigh(values: [f32; 4], weights: [f32; 4]) -> f32 {
-    let [a, b, c, d] = std::array::from_fn(|tap| values[tap] * weights[tap]);
-    a + b + c + d
 }
 
 #[derive(Default, Debug)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Image, Line, half_pixel, scale};
+use super::{Image, Line, half_pixel, scale, weigh};
 
 /// Steps of the fraction that TensorFlow's table of weights has.
 const STEPS: f32 = 1024.0;
@@ -47,11 +47,6 @@ fn inner(x: f32) -> f32 {
 fn outer(x: f32) -> f32 {
     let x = f64::from(x) + 1.0;
     (((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A) as f32
-}
-
-fn weigh(values: [f32; 4], weights: [f32; 4]) -> f32 {
-    let [a, b, c, d] = std::array::from_fn(|tap| values[tap] * weights[tap]);
-    a + b + c + d
 }
 
 #[derive(Default, Debug)]
