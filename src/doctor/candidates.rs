@@ -36,7 +36,7 @@ type Numbers = [[f32; 3]; 2];
 
 /// The usual normalisations of a colour model, the most usual first, with the orders of channels in
 /// which they are met. Caffe's mean is listed in each order.
-fn colour() -> [(&'static str, Numbers, &'static [Channels]); 7] {
+fn colour() -> [(&'static str, Numbers, &'static [Channels]); 8] {
     let [blue, green, red] = preset::CAFFE_BGR;
     let (none, one) = ([0.0; 3], [1.0; 3]);
     let both = &[Channels::Rgb, Channels::Bgr];
@@ -44,10 +44,12 @@ fn colour() -> [(&'static str, Numbers, &'static [Channels]); 7] {
         ("1/255", preset::IMAGENET, both),
         ("1/127.5-1", [none, one], both),
         ("1/255", [none, one], both),
-        ("1", [none, one], both),
+        ("1", [none, one], &[Channels::Rgb]),
         ("1", [[blue, green, red], one], &[Channels::Bgr]),
         ("1", [[red, green, blue], one], &[Channels::Rgb]),
         ("1/255", preset::CLIP, &[Channels::Rgb]),
+        // A model of Caffe's that forgives the missing mean would tie with it.
+        ("1", [none, one], &[Channels::Bgr]),
     ]
 }
 
