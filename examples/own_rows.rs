@@ -11,6 +11,7 @@ use linnaeus::{
     error::RunError,
     interrupt::Stop,
     job::{Format, Job},
+    log::Log,
     run::Run,
 };
 
@@ -24,7 +25,7 @@ fn main() -> Result<(), RunError> {
         quiet: Some(true),
         ..Job::default()
     });
-    let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default())?;
+    let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default(), &Log::silent())?;
     eprintln!("{} of {} classified", summary.counts.ok, summary.counts.rows());
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! A whole run: opens everything, says what it would do, and does it.
 
 use std::{
-    io::{self, IsTerminal as _},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,15 +13,16 @@ use half::f16;
 
 use crate::{
     classifier::Classifier,
-    config::{Config, Target},
+    config::Config,
     decode::{Budget, Decoder, Policy},
     engine::Feed,
     error::RunError,
     interrupt::Stop,
+    log::Log,
+    model::ModelFile,
     output::{Output, Table},
     pipeline::Pipeline,
     preprocess::Preprocessor,
-    progress::{Progress, Show},
     recipe::{Element, Recipe},
     timing::{self, Stage, Timing},
     walk::{Met, Walk, WalkOptions},
@@ -55,21 +55,28 @@ impl Run {
         Ok(Self { config, classifier })
     }
 
-    /// Classifies everything. The first request on `stop` lets what is in flight finish.
+    /// The model file.
+    #[must_use]
+    pub fn model(&self) -> &ModelFile {
+        &self.classifier.file
+    }
+
+    /// Classifies everything, and tells `log` how it goes. The first request on `stop` lets what is
+    /// in flight finish.
     ///
     /// # Errors
     ///
     /// `Output` when rows cannot be written, `Locked` when another run writes them, `Inference`
     /// when the model fails; the output is not published then.
-    pub fn execute(self, stop: &Stop) -> Result<Summary, RunError> {
+    pub fn execute(self, stop: &Stop, log: &Log) -> Result<Summary, RunError> {
         match self.classifier.recipe.element {
-            Element::U8 => self.execute_as::<u8>(stop),
-            Element::F16 => self.execute_as::<f16>(stop),
-            Element::F32 => self.execute_as::<f32>(stop),
+            Element::U8 => self.execute_as::<u8>(stop, log),
+            Element::F16 => self.execute_as::<f16>(stop, log),
+            Element::F32 => self.execute_as::<f32>(stop, log),
         }
     }
 
-    fn execute_as<T: Feed>(mut self, stop: &Stop) -> Result<Summary, RunError> {
+    fn execute_as<T: Feed>(mut self, stop: &Stop, log: &Log) -> Result<Summary, RunError> {
         let engines = self.classifier.engines::<T>()?;
         let table = self.table();
         let output = Output::create(&self.config.target, table.clone())?;
@@ -97,20 +104,20 @@ impl Run {
         };
         let walk = self.walk()?;
         let total = Arc::new(AtomicU64::new(0));
-        let progress = Progress::start(self.show(), Arc::clone(&total));
-        progress.note(&self.headline());
+        log.note(&self.headline());
         for line in self.found() {
-            progress.note(&line);
+            log.note(&line);
         }
-        let counted = progress.wants_total().then_some(&*total);
-        let mut recorder = Recorder::new(output, table.top_k, &self, progress);
+        log.begin(Arc::clone(&total));
+        let counted = log.wants_total().then_some(&*total);
+        let mut recorder = Recorder::new(output, table.top_k, &self, log.clone());
 
         let (started, clock, cpu) = (SystemTime::now(), Instant::now(), timing::process_cpu());
         let outcome = self.while_counting(counted, || {
             pipeline
                 .run(walk, engines, |batch| timing.measure(Stage::Write, || recorder.record(batch)))
         });
-        recorder.finish_progress();
+        log.end_progress();
         outcome?;
         let elapsed = clock.elapsed();
         let process_cpu = timing::process_cpu().saturating_sub(cpu);
@@ -119,7 +126,7 @@ impl Run {
         }
         let recorded = recorder.close(stop)?;
         let spent = Spent { started, elapsed, process_cpu, timing };
-        let summary = Summary::new(&self, recorded, &spent);
+        let mut summary = Summary::new(&self, recorded, &spent);
         summary.write_manifest(self.config.manifest.as_deref())?;
         Ok(summary)
     }
@@ -179,15 +186,6 @@ impl Run {
             format: self.config.format,
             top_k: self.config.top_k.min(self.classifier.classes),
             labels: self.classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
-        }
-    }
-
-    fn show(&self) -> Show {
-        let interval = self.config.progress_interval;
-        match self.config.target {
-            _ if self.config.quiet => Show::Nothing,
-            Target::Stdout if io::stdout().is_terminal() => Show::Lines(interval),
-            _ => Show::Auto(interval),
         }
     }
 }

@@ -18,6 +18,7 @@ use linnaeus::{
     error::ItemError,
     interrupt::Stop,
     job::Job,
+    log::Log,
     run::{Run, Summary},
 };
 
@@ -44,7 +45,7 @@ fn run(text: &str, inputs: &[PathBuf], model: &Path) -> (Summary, Vec<csv::Strin
         ..job
     };
     let run = Run::prepare(Config::resolve(job).unwrap()).unwrap();
-    let summary = run.execute(&Stop::default()).unwrap();
+    let summary = run.execute(&Stop::default(), &Log::silent()).unwrap();
     let mut reader = csv::Reader::from_path(&output).unwrap();
     let rows = reader.records().map(Result::unwrap).collect();
     (summary, rows)

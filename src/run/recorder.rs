@@ -7,10 +7,11 @@ use crate::{
     error::{Exit, ItemError, RunError},
     interrupt::Stop,
     job::MaxErrors,
+    log::Log,
     manifest::ActivationRecord,
     output::{Output, Written, encode_name},
     pipeline::Batch,
-    progress::{Counts, Progress},
+    progress::Counts,
     rank,
     recipe::Activation,
 };
@@ -25,7 +26,7 @@ pub(super) struct Recorder {
     top_k: usize,
     classes: usize,
     max_errors: Option<MaxErrors>,
-    progress: Progress,
+    log: Log,
     counts: Counts,
     activation: Option<(Activation, ActivationRecord)>,
     /// Who says the activation, as long as the first batch has not confirmed it; a person needs no
@@ -46,7 +47,7 @@ pub(super) struct Recorded {
 }
 
 impl Recorder {
-    pub(super) fn new(output: Output, top_k: usize, run: &Run, progress: Progress) -> Self {
+    pub(super) fn new(output: Output, top_k: usize, run: &Run, log: Log) -> Self {
         let said = run.classifier.recipe.activation;
         let sayer = run.classifier.evidence.get("activation").cloned();
         let because = sayer.clone().unwrap_or_default();
@@ -55,7 +56,7 @@ impl Recorder {
             top_k,
             classes: run.classifier.classes,
             max_errors: run.config.max_errors,
-            progress,
+            log,
             counts: Counts::default(),
             activation: said.map(|said| (said, ActivationRecord::new(said, &because))),
             unconfirmed: sayer.filter(|sayer| !detect::is_persons(sayer)),
@@ -91,12 +92,13 @@ impl Recorder {
             }
         }
         self.output.flush()?;
-        self.progress.update(&self.counts);
+        self.log.progress(&self.counts);
         Ok(ControlFlow::Continue(()))
     }
 
     fn failed(&mut self, name: &[u8], error: &ItemError) -> Result<(), RunError> {
         self.output.write(name, Err(error))?;
+        self.log.image_error(name, error);
         *self.counts.failed.entry(error.code()).or_default() += 1;
         if self.examples.len() < EXAMPLES {
             // Control characters in a name must not reach the terminal.
@@ -121,17 +123,13 @@ impl Recorder {
             Activation::None => "scores are written as they are".to_owned(),
             other => format!("{other} is applied to the scores"),
         };
-        self.progress.note(&format!(
+        self.log.note(&format!(
             "{what}: {} (say `activation` under `[recipe]` to decide it yourself)",
             found.because
         ));
         let record = ActivationRecord::new(found.activation, found.because);
         self.activation = Some((found.activation, record));
         Ok(found.activation)
-    }
-
-    pub(super) fn finish_progress(&self) {
-        self.progress.finish();
     }
 
     /// Publishes the output when every image has its row, leaves it partial when the run ended
