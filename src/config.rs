@@ -35,6 +35,9 @@ const IMAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for what is in flight: Slurm and Kubernetes kill 30 s after they asked.
 pub const GRACE: Duration = Duration::from_secs(20);
 
+/// What the manifest's name ends in, when it is beside the output.
+const RECORD: &str = "run.json";
+
 /// What is refused of an image when nobody says otherwise: the limits, and bytes of its file.
 #[must_use]
 pub fn usual_limits() -> (Limits, u64) {
@@ -231,7 +234,9 @@ impl Telling {
             ("manifest", &job.manifest),
         ];
         let named = named.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?)));
-        let taken: Vec<_> = inputs.chain(named).collect();
+        let beside = job.output.as_ref().map(|output| output.with_extension(RECORD));
+        let taken: Vec<_> =
+            inputs.chain(named).chain(beside.iter().map(|path| ("manifest", path))).collect();
         let told = [("log-file", &job.log_file), ("metrics-file", &job.metrics_file)];
         for (at, (key, path)) in told.iter().enumerate() {
             let Some(path) = path else { continue };
@@ -402,7 +407,7 @@ fn manifest_beside(target: &Target) -> Option<PathBuf> {
     match target {
         // Beside a device or pipe there is no place for it.
         Target::File(path) if fs::metadata(path).is_ok_and(|found| !found.is_file()) => None,
-        Target::File(path) => Some(path.with_extension("run.json")),
+        Target::File(path) => Some(path.with_extension(RECORD)),
         Target::Stdout => None,
     }
 }
