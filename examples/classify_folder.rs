@@ -4,7 +4,9 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what it does")]
 
-use linnaeus::{config::Config, error::RunError, interrupt::Stop, job::Job, log::Log, run::Run};
+use linnaeus::{
+    config::Config, error::RunError, interrupt::Stop, job::Job, run::Run, telling::Log,
+};
 
 fn main() -> Result<(), RunError> {
     let job = Job::load("jobs/digits.toml".as_ref())?;

@@ -11,8 +11,8 @@ use linnaeus::{
     error::RunError,
     interrupt::Stop,
     job::{Format, Job},
-    log::Log,
     run::Run,
+    telling::Log,
 };
 
 fn main() -> Result<(), RunError> {

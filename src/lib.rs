@@ -5,7 +5,7 @@
 //! run as a whole. A module uses only those above it.
 //!
 //! ```no_run
-//! use linnaeus::{config::Config, interrupt::Stop, job::Job, log::Log, run::Run};
+//! use linnaeus::{config::Config, interrupt::Stop, job::Job, run::Run, telling::Log};
 //!
 //! # fn main() -> Result<(), linnaeus::error::RunError> {
 //! let job = Job::load("jobs/digits.toml".as_ref())?;
@@ -117,14 +117,8 @@ pub mod timing;
 /// What a person sees meanwhile.
 pub mod progress;
 
-/// What is told of a run: to a person, to a log.
-pub mod log;
-
-/// Figures for Prometheus.
-pub mod metrics;
-
-/// The program that is run when all is over.
-pub mod hook;
+/// Who hears of a run.
+pub mod telling;
 
 /// Ctrl-C and its relatives.
 pub mod interrupt;

@@ -18,12 +18,12 @@ use crate::{
     engine::Feed,
     error::RunError,
     interrupt::Stop,
-    log::Log,
     model::ModelFile,
     output::{Output, Table},
     pipeline::Pipeline,
     preprocess::Preprocessor,
     recipe::{Element, Recipe},
+    telling::Log,
     timing::{self, Stage, Timing},
     walk::{Met, Walk, WalkOptions},
 };

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -136,7 +136,6 @@ fn figures_that_cannot_be_written_are_a_warning() {
         let flags = ["-q", "-o", "out.csv", "--metrics-file", "/dev/full"];
         let done = folder.classify(formula(), test_model("dynamic.onnx"), &flags).exits(0);
         done.says(&["warning: no figures for Prometheus"]);
-        use std::os::unix::fs::FileTypeExt as _;
         assert!(fs::metadata("/dev/full").unwrap().file_type().is_char_device());
     }
 }

@@ -18,8 +18,8 @@ use linnaeus::{
     error::ItemError,
     interrupt::Stop,
     job::Job,
-    log::Log,
     run::{Run, Summary},
+    telling::Log,
 };
 
 /// The folder, when it is there.

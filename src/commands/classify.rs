@@ -13,15 +13,16 @@ use std::{
 use linnaeus::{
     config::{self, Config, Telling},
     error::{Exit, RunError},
-    hook,
     interrupt::{self, Asked, Stop},
     invocation::Invocation,
     job::{Job, LogFormat},
-    log::{Log, Show},
-    metrics::{self, Figures},
     model::ModelFile,
     predict,
     run::{Run, Summary},
+    telling::{
+        Log, Show, hook,
+        metrics::{self, Figures},
+    },
 };
 use serde_json::{Value, json};
 

@@ -7,13 +7,13 @@ use crate::{
     error::{Exit, ItemError, RunError},
     interrupt::Stop,
     job::MaxErrors,
-    log::Log,
     manifest::ActivationRecord,
     output::{Output, Written, encode_name},
     pipeline::Batch,
     progress::Counts,
     rank,
     recipe::Activation,
+    telling::Log,
 };
 
 use super::Run;

@@ -7,6 +7,7 @@
 //! only added, so a reader skips those that it does not know.
 
 use std::{
+    fmt::Write as _,
     io::{IsTerminal as _, Write as _, stderr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -272,10 +273,9 @@ impl Log {
         let untold = state.error_lines.saturating_sub(MOST_ERROR_LINES);
         let mut message = summary.trim_end().to_owned();
         if untold > 0 && !self.is_json() {
-            message += &format!(
-                "\n  {untold} more failed images are not listed here; the output has each with its \
-                 reason"
-            );
+            let more =
+                "more failed images are not listed here; the output has each with its reason";
+            let _ = write!(message, "\n  {untold} {more}");
         }
         let mut record = Record::new(level_of(exit), "finish", message)
             .with("code", exit.code())

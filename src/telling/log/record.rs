@@ -91,7 +91,10 @@ impl Record {
         let time = humantime::format_rfc3339_seconds(self.time);
         let (run, level) = (&Invocation::this().run, self.level.word());
         let message = printable(self.message.trim_end());
-        message.lines().map(|line| format!("{time} {run} {level:<5} {line}\n")).collect()
+        message.lines().fold(String::new(), |mut lines, line| {
+            let _ = writeln!(lines, "{time} {run} {level:<5} {line}");
+            lines
+        })
     }
 }
 

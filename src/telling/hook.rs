@@ -65,7 +65,7 @@ fn start(
     // A group of its own, so that all of it can be killed.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    Ok((command.spawn()?, output))
+    Ok((Command::spawn(&mut command)?, output))
 }
 
 fn wait(child: &mut Child, deadline: impl Fn() -> Instant) -> Result<ExitStatus, String> {
@@ -119,7 +119,8 @@ pub fn is_there(command: &[String]) -> bool {
     found.is_some()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
 
