@@ -333,6 +333,18 @@ impl Exit {
         }
     }
 
+    /// Whether the output is there and complete: what a night is for.
+    #[must_use]
+    pub fn published(self) -> bool {
+        matches!(self, Self::Complete | Self::SomeFailed)
+    }
+
+    /// Whether a signal asked for this end.
+    #[must_use]
+    pub fn is_signal(self) -> bool {
+        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
+    }
+
     /// One line for `--help` and the README.
     #[must_use]
     pub fn meaning(self) -> &'static str {
