@@ -2,7 +2,10 @@
 //! can read whatever the names of the files are, a log file that never hurts the run.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "not shipped")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "not shipped")]
+
+#[macro_use]
+mod told;
 
 use std::{
     ffi::OsStr,
@@ -401,4 +404,37 @@ fn logs_that_nobody_takes_end_nothing() {
             assert_eq!(done.text(), "");
         }
     }
+}
+
+#[test]
+fn both_an_image_and_the_disk_are_told_and_the_disk_decides() {
+    let folder = TestDir::new();
+    let hostile = repository("tests/images/hostile");
+    let done = folder.classify(hostile, test_model("dynamic.onnx"), &["-o", "/dev/full"]);
+    let done = done.exits(74).says(&["bad_crc_idat.png: corrupt: ", "error: cannot write /dev/full"]);
+    assert!(!done.stderr.contains("panicked"), "{done}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn beside_a_bar_the_summary_has_the_examples() {
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return told!("skipped: no `script` to make a terminal with");
+    }
+    let folder = TestDir::new();
+    folder.crowd("in", 20);
+    for index in 0..9 {
+        folder.write(format!("in/broken{index}.png"), "no image");
+    }
+    let mut line = format!("'{BINARY}' classify in -o out.csv --log-file run.log");
+    for flag in digits_model() {
+        line = format!("{line} '{}'", flag.to_str().unwrap());
+    }
+    let program = Program::new("script".as_ref(), ["-qec", &line, "/dev/null"]);
+    let done = program.within(&folder.path("")).env("TERM", "xterm").exits(3);
+    assert_eq!(done.text().matches(".png: ").count(), 3, "{done}");
+    assert!(done.text().contains("and 6 more"), "{done}");
+    let log = String::from_utf8(folder.read("run.log")).unwrap();
+    assert!(log.matches(".png: not_an_image").count() == 9, "{log}");
+    assert!(!log.contains(ESCAPE), "{log:?}");
 }
