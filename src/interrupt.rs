@@ -25,6 +25,7 @@ impl Stop {
             0 => None,
             1 => Some(Exit::HungUp),
             2 => Some(Exit::Interrupted),
+            3 => Some(Exit::Budget),
             _ => Some(Exit::Terminated),
         }
     }
@@ -35,7 +36,8 @@ impl Stop {
         let code = match status {
             Exit::HungUp => 1,
             Exit::Interrupted => 2,
-            _ => 3,
+            Exit::Budget => 3,
+            _ => 4,
         };
         self.0.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
@@ -83,12 +85,15 @@ pub fn listen(stop: &Stop, hear: impl Fn(Asked) + Send + 'static) -> std::io::Re
     thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async move {
             let mut signals = signals;
+            // Not `stop`'s first request: a budget may have made that.
+            let mut heard_one = false;
             loop {
                 let Some(status) = signals.next().await else {
                     let _ = asked.send(Asked::Status);
                     continue;
                 };
-                if stop.request(status) {
+                let _ = stop.request(status);
+                if !std::mem::replace(&mut heard_one, true) {
                     let _ = asked.send(Asked::Stop(status));
                     continue;
                 }

@@ -29,12 +29,6 @@ impl Counts {
     pub fn rows(&self) -> u64 {
         self.ok + self.errors()
     }
-
-    /// Everything that the walk met.
-    #[must_use]
-    pub fn met(&self) -> u64 {
-        self.rows() + self.skipped.iter().sum::<u64>()
-    }
 }
 
 /// Where a run is.
@@ -42,8 +36,10 @@ impl Counts {
 pub struct Standing {
     /// What came of the images so far.
     pub counts: Counts,
-    /// The files that the walk will meet, and 0 until somebody has counted them.
+    /// Rows that the complete output has.
     pub total: u64,
+    /// Rows that were there when the run began, and cost it nothing.
+    pub before: u64,
     /// Since the first image.
     pub elapsed: Duration,
 }
@@ -52,33 +48,26 @@ impl Standing {
     /// Images with a row, per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.counts.rows() as f64 / self.elapsed.as_secs_f64().max(1e-3)
+        (self.counts.rows() - self.before) as f64 / self.elapsed.as_secs_f64().max(1e-3)
     }
 
-    /// What is left, at the pace so far.
+    /// What is left, at the pace so far; `None` before the first row.
     #[must_use]
     pub fn left(&self) -> Option<Duration> {
-        let (met, elapsed) = (self.counts.met(), self.elapsed.as_secs_f64());
-        if self.total == 0 || met == 0 {
-            return None;
-        }
-        let left = self.total.saturating_sub(met) as f64 * elapsed / met as f64;
+        let left = (self.total - self.counts.rows()) as f64 / self.rate();
         Duration::try_from_secs_f64(left.round()).ok()
     }
 }
 
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let met = self.counts.met();
-        if self.total > 0 {
-            let total = self.total.max(met);
-            let percent = 100.0 * met as f64 / total as f64;
-            let left = humantime::format_duration(self.left().unwrap_or_default());
-            write!(f, "{met}/{total} files ({percent:.1} %), {left} left")?;
-        } else {
-            write!(f, "{met} files")?;
+        let (rows, total) = (self.counts.rows(), self.total);
+        let percent = 100.0 * rows as f64 / total.max(1) as f64;
+        write!(f, "{rows}/{total} images ({percent:.1} %), ")?;
+        if let Some(left) = self.left() {
+            write!(f, "{} left, ", humantime::format_duration(left))?;
         }
-        write!(f, ", {}{}", rate_text(self.rate()), errors_text(self.counts.errors()))
+        write!(f, "{}{}", rate_text(self.rate()), errors_text(self.counts.errors()))
     }
 }
 
@@ -86,19 +75,16 @@ impl fmt::Display for Standing {
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// Begins to show it.
+    /// Begins to show a run of `total` rows.
     #[must_use]
-    pub fn start() -> Self {
-        Self(bar())
+    pub fn start(total: u64) -> Self {
+        Self(bar(total))
     }
 
     /// Shows where the run is.
     pub fn update(&self, standing: &Standing) {
-        let (met, errors) = (standing.counts.met(), standing.counts.errors());
-        if standing.total > 0 {
-            self.0.set_length(standing.total.max(met));
-        }
-        self.0.set_position(met);
+        let errors = standing.counts.errors();
+        self.0.set_position(standing.counts.rows());
         self.0.set_message(format!("{}{}", rate_text(standing.rate()), errors_text(errors)));
     }
 
@@ -113,9 +99,9 @@ impl Bar {
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    let template = "{spinner} {bar:30} {human_pos}/{human_len} files · {msg} · {eta} left";
+fn bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+    let template = "{spinner} {bar:30} {human_pos}/{human_len} images · {msg} · {eta} left";
     let style = ProgressStyle::with_template(template).expect("a constant template");
     bar.set_style(style.progress_chars("━╸─"));
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -167,16 +153,15 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
-        let counts =
-            Counts { ok: 90, failed: BTreeMap::from([("truncated", 10)]), skipped: [100, 0, 0, 0] };
-        let standing = Standing { counts, total: 400, elapsed: Duration::from_secs(10) };
+        let failed = BTreeMap::from([("truncated", 10)]);
+        let counts = Counts { ok: 190, failed, ..Counts::default() };
+        let elapsed = Duration::from_secs(10);
+        let standing = Standing { counts, total: 400, before: 100, elapsed };
         assert_eq!(
             standing.to_string(),
-            "200/400 files (50.0 %), 10s left, 10.0 images/s · 10 failed"
+            "200/400 images (50.0 %), 20s left, 10.0 images/s · 10 failed"
         );
-        let nothing =
-            Standing { counts: Counts::default(), total: 0, elapsed: Duration::from_secs(1) };
-        assert_eq!(nothing.to_string(), "0 files, 0.0 images/s");
-        assert_eq!(Standing { total: 9, ..nothing }.left(), None);
+        let nothing = Standing { counts: Counts::default(), total: 9, before: 0, elapsed };
+        assert_eq!(nothing.to_string(), "0/9 images (0.0 %), 0.0 images/s");
     }
 }

@@ -182,6 +182,10 @@ impl Call {
     /// Tells everybody how it ended. Nothing that fails here changes the status.
     fn end(&self, outcome: Result<Exit, RunError>, reached: &Reached) -> Exit {
         let exit = outcome.as_ref().map_or_else(RunError::exit, |exit| *exit);
+        if exit.is_signal() {
+            // The thread that hears signals may be slower than the run's end.
+            self.log.signal(exit);
+        }
         match (&outcome, &reached.summary) {
             (Err(error), _) => self.log.error(error),
             (Ok(_), Some(summary)) => self.finish(summary),
@@ -199,10 +203,6 @@ impl Call {
     }
 
     fn finish(&self, summary: &Summary) {
-        if summary.exit.is_signal() {
-            // The thread that hears signals may be slower than the run's end.
-            self.log.signal(summary.exit);
-        }
         let mut shown = summary.clone();
         if self.log.tells_images() {
             shown.examples.clear();

@@ -9,10 +9,7 @@
 use std::{
     fmt::Write as _,
     io::{IsTerminal as _, Write as _, stderr},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -54,7 +51,6 @@ pub struct Log(Arc<Shared>);
 struct Shared {
     format: LogFormat,
     show: Option<Show>,
-    has_file: bool,
     state: Mutex<State>,
 }
 
@@ -72,7 +68,8 @@ struct State {
 }
 
 struct Begun {
-    total: Arc<AtomicU64>,
+    total: u64,
+    before: u64,
     at: Instant,
     last_line: Instant,
 }
@@ -108,7 +105,6 @@ impl Log {
     }
 
     fn with(format: LogFormat, show: Option<Show>, file: Option<LogFile>) -> Self {
-        let has_file = file.is_some();
         let state = State {
             file,
             bar: None,
@@ -119,7 +115,7 @@ impl Log {
             stopped: None,
             closed: false,
         };
-        Self(Arc::new(Shared { format, show, has_file, state: Mutex::new(state) }))
+        Self(Arc::new(Shared { format, show, state: Mutex::new(state) }))
     }
 
     /// Tells that the program has started, from what to what.
@@ -138,20 +134,13 @@ impl Log {
         self.tell(&record, to);
     }
 
-    /// Begins to show progress. `total` are the files that the walk will meet, and 0 until somebody
-    /// has counted them.
-    pub fn begin(&self, total: Arc<AtomicU64>) {
+    /// Begins to show progress of a run of `total` rows, of which the first `before` are there.
+    pub fn begin(&self, total: u64, before: u64) {
         let now = Instant::now();
         let mut state = self.state();
-        state.begun = Some(Begun { total, at: now, last_line: now });
+        state.begun = Some(Begun { total, before, at: now, last_line: now });
         let show = self.0.show.filter(|show| show.bar && !show.quiet && !self.is_json());
-        state.bar = show.filter(|_| stderr().is_terminal()).map(|_| Bar::start());
-    }
-
-    /// Whether a total is of any use.
-    #[must_use]
-    pub fn wants_total(&self) -> bool {
-        self.0.has_file || self.0.show.is_some_and(|show| !show.quiet)
+        state.bar = show.filter(|_| stderr().is_terminal()).map(|_| Bar::start(total));
     }
 
     /// Tells a sentence that a person should read, once.
@@ -369,9 +358,8 @@ impl Log {
 
 impl State {
     fn standing(&self) -> Option<Standing> {
-        let begun = self.begun.as_ref()?;
-        let total = begun.total.load(Ordering::Relaxed);
-        Some(Standing { counts: self.counts.clone(), total, elapsed: begun.at.elapsed() })
+        let Begun { total, before, at, .. } = *self.begun.as_ref()?;
+        Some(Standing { counts: self.counts.clone(), total, before, elapsed: at.elapsed() })
     }
 }
 
@@ -388,14 +376,15 @@ fn print(state: &State, text: &str) {
 }
 
 fn progress_record(standing: &Standing) -> Record {
-    let Standing { counts, total, elapsed } = standing;
+    let Standing { counts, total, before, elapsed } = standing;
     let record = Record::new(Level::Info, "progress", standing.to_string())
-        .with("files", counts.met())
+        .with("rows", counts.rows())
+        .with("total", *total)
+        .with("before", *before)
         .with("ok", counts.ok)
         .with("failed", counts.errors())
         .with("seconds", elapsed.as_secs_f64())
         .with("images_per_second", standing.rate());
-    let record = if *total > 0 { record.with("total", *total) } else { record };
     match standing.left() {
         Some(left) => record.with("seconds_left", left.as_secs_f64()),
         None => record,
@@ -405,7 +394,7 @@ fn progress_record(standing: &Standing) -> Record {
 fn level_of(exit: Exit) -> Level {
     match exit {
         Exit::Complete => Level::Info,
-        Exit::SomeFailed => Level::Warn,
+        Exit::SomeFailed | Exit::Budget => Level::Warn,
         _ => Level::Error,
     }
 }
@@ -444,11 +433,11 @@ mod tests {
     #[test]
     fn a_log_that_nobody_reads_takes_everything() {
         let log = Log::silent();
-        log.begin(Arc::default());
+        log.begin(9, 0);
         log.note("a");
         log.progress(&Counts { ok: 3, ..Counts::default() });
         log.status();
-        assert!(!log.wants_total() && !log.tells_images());
+        assert!(!log.tells_images());
         assert_eq!(log.standing().unwrap().counts.ok, 3);
         log.signal(Exit::Terminated);
         assert!(log.stopped_at().is_some());
