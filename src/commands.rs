@@ -14,7 +14,7 @@ mod classify;
 mod models;
 
 use classify::classify;
-pub(crate) use classify::{is_reader_gone, refuse};
+pub(crate) use classify::refuse;
 
 use crate::cli::{Cli, Command, Installable, RuntimeAction};
 

@@ -18,7 +18,7 @@ mod orient;
 mod raster;
 
 pub use budget::{Budget, Permit};
-pub use contain::{contained, silence_contained_panics};
+pub use contain::{contained, is_contained, silence_contained_panics};
 use jpeg::JpegError;
 
 /// Largest height or width; JPEG itself ends at 65,535.

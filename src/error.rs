@@ -237,6 +237,12 @@ fn output_hint(error: &io::Error) -> &'static str {
 }
 
 impl RunError {
+    /// Whether the reader of standard output left, which is no news to anybody.
+    #[must_use]
+    pub fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     /// The exit status that this error ends the program with.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -85,12 +85,15 @@ pub fn listen(stop: &Stop, hear: impl Fn(Asked) + Send + 'static) -> std::io::Re
     thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async move {
             let mut signals = signals;
+            // Not `stop`'s first request: a budget may have made that.
+            let mut heard_one = false;
             loop {
                 let Some(status) = signals.next().await else {
                     let _ = asked.send(Asked::Status);
                     continue;
                 };
-                if stop.request(status) {
+                let _ = stop.request(status);
+                if !std::mem::replace(&mut heard_one, true) {
                     let _ = asked.send(Asked::Stop(status));
                     continue;
                 }

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 
 /// Tells what went wrong.
 fn report(error: &RunError) -> Exit {
-    if !commands::is_reader_gone(error) {
+    if !error.is_reader_gone() {
         // A stderr that is gone must not turn into a panic.
         let _ = writeln!(io::stderr(), "error: {}", printable(&error.to_string()));
     }

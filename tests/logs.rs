@@ -2,13 +2,17 @@
 //! can read whatever the names of the files are, a log file that never hurts the run.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "not shipped")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "not shipped")]
+
+#[macro_use]
+mod told;
 
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{self, BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Write as _},
     os::unix::ffi::OsStrExt as _,
+    time::Duration,
 };
 
 use rustix::process::Signal;
@@ -254,8 +258,9 @@ fn a_signal_is_told_and_then_the_end() {
 fn a_second_signal_is_told_as_the_end() {
     let folder = TestDir::new();
     folder.crowd("in", 20_000);
-    // Nobody reads the rows, so the first signal alone could never end this.
-    let (reader, writer) = io::pipe().unwrap();
+    // There is no room for a row and nobody makes any, so the first signal alone could never end this.
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(&[b' '; 1 << 16]).unwrap();
     let flags = ["--log-format", "json", "--log-file", "run.log"];
     let mut running = folder.classify("in", digits_model(), &flags).stdout(writer).start();
     let log = || fs::read_to_string(folder.path("run.log")).unwrap_or_default();
@@ -346,26 +351,29 @@ fn a_run_says_where_it_is_when_asked() {
         folder.crowd("in", 20_000);
         // Nobody reads the rows at first, so the run is still there to be asked.
         let (reader, writer) = io::pipe().unwrap();
-        let quiet = if quiet { "--quiet=true" } else { "--quiet=false" };
-        let flags = ["--log-format", format, quiet, "--progress-interval", "9999"];
+        let quiet_flag = if quiet { "--quiet=true" } else { "--quiet=false" };
+        let flags = ["--log-format", format, quiet_flag, "--progress-interval", "9999"];
         let mut running = folder.classify("in", digits_model(), &flags).stdout(writer).start();
-        let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
+        let stderr = BufReader::new(running.child.stderr.take().unwrap());
         let mut rows = BufReader::new(reader);
         let mut row = String::new();
         rows.read_line(&mut row).unwrap();
         running.signal(Signal::USR1);
-        let mut line = String::new();
-        while !line.contains(" images (") && !line.contains("no image read yet") {
-            line.clear();
-            assert!(stderr.read_line(&mut line).unwrap() > 0, "{format}: no answer");
-        }
+        // Without an answer the rows are let go after a while, and stderr ends.
+        let (answered, done) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            let _ = done.recv_timeout(Duration::from_mins(1));
+            drop(rows);
+        });
+        let told = |line: &String| line.contains("/20000 images") || line.contains("no image read");
+        let mut lines = stderr.lines().map(Result::unwrap);
+        let line = if quiet { lines.next() } else { lines.find(told) };
+        let line = line.filter(told).unwrap_or_else(|| panic!("{format}, {quiet}: no answer"));
         if format == "json" {
             let object = objects(&line).remove(0);
             assert_eq!((&object["event"], &object["asked"]), (&"progress".into(), &true.into()));
-        } else {
-            assert!(line.contains("images/s") || line.contains("no image"), "{line}");
         }
-        drop(rows);
+        drop(answered);
         running.finish().expect(74);
     }
 }
@@ -401,4 +409,38 @@ fn logs_that_nobody_takes_end_nothing() {
             assert_eq!(done.text(), "");
         }
     }
+}
+
+#[test]
+fn both_an_image_and_the_disk_are_told_and_the_disk_decides() {
+    let folder = TestDir::new();
+    let hostile = repository("tests/images/hostile");
+    let done = folder.classify(hostile, test_model("dynamic.onnx"), &["-o", "/dev/full"]);
+    let done =
+        done.exits(74).says(&["bad_crc_idat.png: corrupt: ", "error: cannot write /dev/full"]);
+    assert!(!done.stderr.contains("panicked"), "{done}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn beside_a_bar_the_summary_has_the_examples() {
+    if std::process::Command::new("script").arg("--version").output().is_err() {
+        return told!("skipped: no `script` to make a terminal with");
+    }
+    let folder = TestDir::new();
+    folder.crowd("in", 20);
+    for index in 0..9 {
+        folder.write(format!("in/broken{index}.png"), "no image");
+    }
+    let mut line = format!("'{BINARY}' classify in -o out.csv --log-file run.log");
+    for flag in digits_model() {
+        line = format!("{line} '{}'", flag.to_str().unwrap());
+    }
+    let program = Program::new("script".as_ref(), ["-qec", &line, "/dev/null"]);
+    let done = program.within(&folder.path("")).env("TERM", "xterm").exits(3);
+    assert_eq!(done.text().matches(".png: ").count(), 3, "{done}");
+    assert!(done.text().contains("and 6 more"), "{done}");
+    let log = String::from_utf8(folder.read("run.log")).unwrap();
+    assert!(log.matches(".png: not_an_image").count() == 9, "{log}");
+    assert!(!log.contains(ESCAPE), "{log:?}");
 }

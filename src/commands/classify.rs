@@ -12,6 +12,7 @@ use std::{
 
 use linnaeus::{
     config::{self, Config, Telling},
+    decode,
     error::{Exit, RunError},
     interrupt::{self, Asked, Stop},
     invocation::Invocation,
@@ -123,6 +124,15 @@ impl Call {
         if !self.dry_run && self.table.is_none() {
             self.announce();
         }
+        if self.log.is_json() {
+            // The usual report of a panic is no JSON.
+            let log = self.log.clone();
+            panic::set_hook(Box::new(move |panic| {
+                if !decode::is_contained() {
+                    log.panic(&panic.to_string());
+                }
+            }));
+        }
         let mut reached = Reached::default();
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.attempt(&mut reached)));
         let outcome = outcome.unwrap_or_else(|panic| {
@@ -172,8 +182,11 @@ impl Call {
     /// Tells everybody how it ended. Nothing that fails here changes the status.
     fn end(&self, outcome: Result<Exit, RunError>, reached: &Reached) -> Exit {
         let exit = outcome.as_ref().map_or_else(RunError::exit, |exit| *exit);
+        if exit.is_signal() {
+            // The thread that hears signals may be slower than the run's end.
+            self.log.signal(exit);
+        }
         match (&outcome, &reached.summary) {
-            (Err(error), _) if is_reader_gone(error) && !self.log.is_json() => {}
             (Err(error), _) => self.log.error(error),
             (Ok(_), Some(summary)) => self.finish(summary),
             (Ok(_), None) => {}
@@ -190,10 +203,6 @@ impl Call {
     }
 
     fn finish(&self, summary: &Summary) {
-        if summary.exit.is_signal() {
-            // The thread that hears signals may be slower than the run's end.
-            self.log.signal(summary.exit);
-        }
         let mut shown = summary.clone();
         if self.log.tells_images() {
             shown.examples.clear();
@@ -300,11 +309,6 @@ fn fields(summary: &Summary) -> Vec<(&'static str, Value)> {
         ("output", json!(manifest.output)),
         ("manifest", json!(record)),
     ]
-}
-
-/// A reader of standard output that left is no news to anybody.
-pub(crate) fn is_reader_gone(error: &RunError) -> bool {
-    matches!(error, RunError::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

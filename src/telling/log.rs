@@ -59,7 +59,9 @@ struct State {
     bar: Option<Bar>,
     begun: Option<Begun>,
     counts: Counts,
-    error_lines: u64,
+    /// Failed images, and those of them that stderr was told one by one.
+    failed: u64,
+    shown: u64,
     stopped: Option<(Exit, Instant)>,
     /// The last line was told.
     closed: bool,
@@ -108,7 +110,8 @@ impl Log {
             bar: None,
             begun: None,
             counts: Counts::default(),
-            error_lines: 0,
+            failed: 0,
+            shown: 0,
             stopped: None,
             closed: false,
         };
@@ -154,17 +157,22 @@ impl Log {
     pub fn progress(&self, counts: &Counts) {
         let mut state = self.state();
         state.counts.clone_from(counts);
+        let interval = self.0.show.map(|show| show.interval);
+        let due = state.begun.as_ref().is_some_and(|begun| {
+            interval.is_some_and(|interval| begun.last_line.elapsed() >= interval)
+        });
+        if state.bar.is_none() && !due {
+            return;
+        }
         let Some(standing) = state.standing() else { return };
         if let Some(bar) = &state.bar {
             bar.update(&standing);
         }
-        let interval = self.0.show.map(|show| show.interval);
-        let begun = state.begun.as_mut();
-        let due = begun.filter(|b| interval.is_some_and(|i| b.last_line.elapsed() >= i));
-        let Some(begun) = due else { return };
-        begun.last_line = Instant::now();
-        let to = if state.bar.is_some() { To::File } else { To::Everybody };
-        self.write(&mut state, &progress_record(&standing), to);
+        if let Some(begun) = state.begun.as_mut().filter(|_| due) {
+            begun.last_line = Instant::now();
+            let to = if state.bar.is_some() { To::File } else { To::Everybody };
+            self.write(&mut state, &progress_record(&standing), to);
+        }
     }
 
     /// Tells where the run is, because somebody asked (SIGUSR1).
@@ -186,8 +194,8 @@ impl Log {
     /// Tells of an image without a prediction.
     pub fn image_error(&self, name: &[u8], error: &ItemError) {
         let mut state = self.state();
-        state.error_lines += 1;
-        if !self.is_json() && state.error_lines > MOST_ERROR_LINES {
+        state.failed += 1;
+        if !self.is_json() && state.failed > MOST_ERROR_LINES {
             return;
         }
         let path = encode_name(name);
@@ -199,13 +207,14 @@ impl Log {
             .with("reason", error.to_string());
         // Beside a bar, its count is enough; the summary has examples.
         let to = if state.bar.is_some() { To::File } else { To::Everybody };
+        state.shown += u64::from(to == To::Everybody);
         self.write(&mut state, &record, to);
     }
 
-    /// Whether the failed images were told one by one, so that no examples are needed.
+    /// Whether stderr was told the failed images one by one, so that no examples are needed.
     #[must_use]
     pub fn tells_images(&self) -> bool {
-        self.0.show.is_some_and(|show| !show.quiet) && self.state().bar.is_none()
+        self.0.show.is_some_and(|show| !show.quiet) && self.state().shown > 0
     }
 
     /// Tells that what was written so far survives the program's death.
@@ -238,14 +247,24 @@ impl Log {
         self.state().stopped.map(|(_, at)| at)
     }
 
-    /// Tells why the run failed.
+    /// Tells why the run failed. Nobody but the file hears that the reader of the rows left: a person
+    /// did that, or `head`.
     pub fn error(&self, error: &RunError) {
         let exit = error.exit();
         let record = Record::new(Level::Error, "error", error.to_string())
             .with("code", exit.code())
             .with("meaning", exit.meaning());
         self.end_progress();
-        self.tell(&record, To::Alarmed);
+        let heard = self.is_json() || !error.is_reader_gone();
+        self.tell(&record, if heard { To::Alarmed } else { To::File });
+    }
+
+    /// Tells of a panic, on the thread on which it happens: it may hold the log, which is waited for
+    /// by nobody then.
+    pub fn panic(&self, panic: &str) {
+        let Ok(mut state) = self.0.state.try_lock() else { return };
+        let record = Record::new(Level::Error, "error", format!("a defect: {panic}"));
+        self.write(&mut state, &record.with("code", Exit::Internal.code()), To::Alarmed);
     }
 
     /// Ends the bar, and leaves nothing of it behind.
@@ -259,7 +278,7 @@ impl Log {
     pub fn finish(&self, exit: Exit, summary: &str, fields: Vec<(&'static str, Value)>) {
         self.end_progress();
         let mut state = self.state();
-        let untold = state.error_lines.saturating_sub(MOST_ERROR_LINES);
+        let untold = state.failed.saturating_sub(MOST_ERROR_LINES);
         let mut message = summary.trim_end().to_owned();
         if untold > 0 && !self.is_json() {
             let more =
@@ -357,10 +376,11 @@ fn print(state: &State, text: &str) {
 }
 
 fn progress_record(standing: &Standing) -> Record {
-    let Standing { counts, total, elapsed, .. } = standing;
+    let Standing { counts, total, before, elapsed } = standing;
     let record = Record::new(Level::Info, "progress", standing.to_string())
         .with("rows", counts.rows())
         .with("total", *total)
+        .with("before", *before)
         .with("ok", counts.ok)
         .with("failed", counts.errors())
         .with("seconds", elapsed.as_secs_f64())
@@ -381,4 +401,45 @@ fn level_of(exit: Exit) -> Level {
 
 fn unless_well(exit: Exit) -> To {
     if exit == Exit::Complete { To::Everybody } else { To::Alarmed }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_after_the_last_line_is_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.log");
+        let (file, _) = LogFile::open(&path);
+        let log = Log::with(LogFormat::Json, None, Some(file));
+        log.panic("it\nbroke");
+        {
+            let _held = log.state();
+            log.panic("on the thread that holds the log");
+        }
+        log.exit(Exit::Internal);
+        log.warning("too late");
+        let text = fs::read_to_string(&path).unwrap();
+        let objects: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let events: Vec<_> = objects.iter().map(|object| &object["event"]).collect();
+        assert_eq!(events, ["error", "exit"]);
+        assert_eq!(objects[0]["message"], "a defect: it\nbroke");
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_takes_everything() {
+        let log = Log::silent();
+        log.begin(9, 0);
+        log.note("a");
+        log.progress(&Counts { ok: 3, ..Counts::default() });
+        log.status();
+        assert!(!log.tells_images());
+        assert_eq!(log.standing().unwrap().counts.ok, 3);
+        log.signal(Exit::Terminated);
+        assert!(log.stopped_at().is_some());
+    }
 }
