@@ -1,6 +1,9 @@
 //! What each command does: one call into the library, and its result to the right stream.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+};
 
 use clap::CommandFactory as _;
 use linnaeus::{
@@ -8,6 +11,7 @@ use linnaeus::{
     doctor::Truth,
     error::{Exit, RunError, with_causes},
     interrupt::{self, Stop},
+    isolate,
     job::Job,
     predict,
     progress::printable,
@@ -56,6 +60,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
             let lines: Vec<_> = Exit::ALL.iter().map(ToString::to_string).collect();
             print(&(lines.join("\n") + "\n"))
         }
+        Command::PrepareImages => prepare_images(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "linnaeus", &mut script);
@@ -75,7 +80,8 @@ fn classify(
         return print(&job.with_absolute_paths().to_toml()?);
     }
     let table = wants_table(&job);
-    let config = Config { restart, ..Config::resolve(job)? };
+    let mut config = Config { restart, ..Config::resolve(job)? };
+    config.patience.program = this_program();
     if let (Some(classes), [image], false) = (table, &config.inputs[..], dry_run) {
         return models::table(&config, image, classes);
     }
@@ -104,6 +110,27 @@ fn wants_table(job: &Job) -> Option<usize> {
     let rows = job.output.is_some() || job.format.is_some() || job.manifest.is_some();
     let shown = one && !rows && io::stdout().is_terminal();
     shown.then(|| job.top_k.map_or(predict::USUAL_CLASSES, usize::from))
+}
+
+/// The child of a run with `isolate`, for which this is the other end of its line.
+fn prepare_images() -> Result<Exit, RunError> {
+    #[cfg(unix)]
+    let ends = {
+        use std::{fs::File, os::fd::AsFd as _};
+        // Files, so that the binary frames pass no line buffer.
+        let own = |end: std::os::fd::BorrowedFd<'_>| end.try_clone_to_owned().map(File::from);
+        own(io::stdin().as_fd()).and_then(|from| Ok((from, own(io::stdout().as_fd())?)))
+    };
+    #[cfg(not(unix))]
+    let ends = io::Result::Ok((io::stdin(), io::stdout()));
+    let (from, to) = ends.map_err(|error| RunError::Internal(error.to_string()))?;
+    isolate::serve(from, to).map(|()| Exit::Complete)
+}
+
+/// The program that is running, also when another has taken its place on the disk since.
+fn this_program() -> Option<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Some(running) } else { std::env::current_exe().ok() }
 }
 
 fn install(what: Installable) -> Result<Exit, RunError> {

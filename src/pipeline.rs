@@ -12,6 +12,7 @@
 
 use std::{
     ops::ControlFlow,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -22,12 +23,13 @@ use std::{
 use rayon::{ThreadPool, iter::IndexedParallelIterator as _, prelude::*};
 
 use crate::{
-    decode::{Decoder, Pixels},
     engine::Engine,
     error::{ItemError, RunError},
     interrupt::Stop,
-    preprocess::{Preprocessor, Sample, Scratch},
-    source::{self, Source},
+    isolate::{Child, Launch},
+    prepare::{Buffers, Preparer},
+    preprocess::Sample,
+    source::Source,
     timing::{Stage, Timing},
     walk::{Met, Skip},
 };
@@ -102,14 +104,10 @@ impl<T> Batch<T> {
 pub struct Pipeline<'a, T> {
     /// Threads that read, decode and preprocess.
     pub pool: &'a ThreadPool,
-    /// Settings of decoding.
-    pub decoder: &'a Decoder,
-    /// Settings of preprocessing.
-    pub preprocessor: &'a Preprocessor<T>,
-    /// Whether files may be reached through symbolic links.
-    pub follow_symlinks: bool,
-    /// Bytes of one image file.
-    pub max_file_bytes: u64,
+    /// How images are prepared.
+    pub preparer: Preparer<'a, T>,
+    /// How child processes are started that do it instead, with the same settings.
+    pub isolate: Option<&'a Arc<Launch>>,
     /// Images per batch.
     pub batch_size: usize,
     /// Batches that exist at once, each with a tensor of its own.
@@ -120,28 +118,12 @@ pub struct Pipeline<'a, T> {
     pub timing: &'a Timing,
 }
 
-/// What one worker thread reuses from image to image.
+/// What one worker thread keeps from image to image.
 #[derive(Default)]
 struct Worker {
-    bytes: Vec<u8>,
-    pixels: Pixels,
-    scratch: Scratch,
-}
-
-/// Bytes of a buffer that a worker keeps for the next image: a 12-megapixel photo in colour fits.
-const KEPT_BYTES: usize = 40 << 20;
-
-impl Worker {
-    /// Gives back buffers over `kept` bytes, which an unusually large image took.
-    fn trim(&mut self, kept: usize) {
-        let Self { bytes, pixels, scratch } = self;
-        for buffer in [bytes, &mut pixels.data] {
-            if buffer.capacity() > kept {
-                *buffer = Vec::new();
-            }
-        }
-        scratch.trim(kept);
-    }
+    buffers: Buffers,
+    /// Started with the first image, and only with `isolate`.
+    child: Option<Child>,
 }
 
 type Promise<T> = SyncSender<Result<Batch<T>, RunError>>;
@@ -172,7 +154,7 @@ impl<T: Sample> Pipeline<'_, T> {
             let (ticket_tx, ticket_rx) = sync_channel(in_flight);
             // As long as the free list, so that a pool thread never blocks on it.
             let (ready_tx, ready_rx) = sync_channel(in_flight);
-            let elements = self.batch_size * self.preprocessor.image_len();
+            let elements = self.batch_size * self.preparer.preprocessor.image_len();
             for _ in 0..in_flight {
                 free_tx.send(Batch::new(elements)).expect("the receiver is in this scope");
             }
@@ -254,30 +236,29 @@ impl<T: Sample> Pipeline<'_, T> {
         }
         let ready = lines.ready.clone();
         scope.spawn(move |_| {
-            self.prepare(&mut batch, workers);
             // A receiver that is gone no longer wants the batch.
-            let _ = if batch.images == 0 {
-                promise.send(Ok(batch)).map_err(drop)
-            } else {
-                ready.send((batch, promise)).map_err(drop)
+            let _ = match self.prepare(&mut batch, workers) {
+                Err(error) => promise.send(Err(error)).map_err(drop),
+                Ok(()) if batch.images == 0 => promise.send(Ok(batch)).map_err(drop),
+                Ok(()) => ready.send((batch, promise)).map_err(drop),
             };
         });
         true
     }
 
-    fn prepare(&self, batch: &mut Batch<T>, workers: &[Mutex<Worker>]) {
-        let length = self.preprocessor.image_len();
+    fn prepare(&self, batch: &mut Batch<T>, workers: &[Mutex<Worker>]) -> Result<(), RunError> {
+        let length = self.preparer.preprocessor.image_len();
         let Batch { items, tensor, .. } = batch;
         let slots = tensor.par_chunks_exact_mut(length).zip(items.par_iter_mut());
-        slots.with_max_len(1).for_each(|(slot, (source, outcome))| {
+        slots.with_max_len(1).try_for_each(|(slot, (source, outcome))| {
             if outcome.is_ok() {
                 let index = rayon::current_thread_index().expect("a thread of the pool");
                 // What a panic left in a worker's buffers, the next image overwrites.
                 let mut worker = workers[index].lock().unwrap_or_else(PoisonError::into_inner);
-                *outcome = self.prepare_image(source, &mut worker, slot);
-                worker.trim(self.kept_bytes());
+                *outcome = self.prepare_image(&source.path, &mut worker, slot)?;
             }
-        });
+            Ok(())
+        })?;
         let mut images = 0;
         for (at, (_, outcome)) in items.iter().enumerate() {
             if outcome.is_ok() {
@@ -290,31 +271,27 @@ impl<T: Sample> Pipeline<'_, T> {
         // A model of fixed batch size computes these too; blanks make that repeatable.
         tensor[images * length..].fill(T::default());
         batch.images = images;
+        Ok(())
     }
 
-    /// What each of a worker's four buffers may keep. The decode budget counts images being worked
-    /// on; this holds what idle workers keep below it, too.
-    fn kept_bytes(&self) -> usize {
-        let share = self.decoder.budget.total() / (4 * self.pool.current_num_threads() as u64);
-        usize::try_from(share).unwrap_or(usize::MAX).min(KEPT_BYTES)
-    }
-
+    /// Prepares one image: on this thread, or in its child.
     fn prepare_image(
         &self,
-        source: &Source,
+        path: &Path,
         worker: &mut Worker,
         slot: &mut [T],
-    ) -> Result<(), ItemError> {
-        let Worker { bytes, pixels, scratch } = worker;
-        let timing = self.timing;
-        timing.measure(Stage::Read, || {
-            source::read_whole(&source.path, self.follow_symlinks, self.max_file_bytes, bytes)
-        })?;
-        let decoded =
-            timing.measure(Stage::Decode, || self.decoder.decode(bytes, &source.path, pixels));
-        decoded.and_then(|_permit| {
-            timing.measure(Stage::Preprocess, || self.preprocessor.write(pixels, scratch, slot))
-        })
+    ) -> Result<Result<(), ItemError>, RunError> {
+        let budget = &self.preparer.decoder.budget;
+        let Some(launch) = self.isolate else {
+            let outcome = self.preparer.prepare(path, &mut worker.buffers, slot, self.timing);
+            worker.buffers.trim(budget.total(), self.pool.current_num_threads());
+            return Ok(outcome);
+        };
+        let child = match &mut worker.child {
+            Some(child) => child,
+            none => none.insert(Child::start(launch)?),
+        };
+        child.prepare(path, slot, budget, self.timing)
     }
 
     fn infer(

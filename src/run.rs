@@ -19,11 +19,14 @@ use crate::{
     engine::Feed,
     error::RunError,
     interrupt::Stop,
+    isolate::{Launch, Settings},
     output::{Output, Table},
     pipeline::Pipeline,
+    prepare::Preparer,
     preprocess::Preprocessor,
     progress::{Progress, Show},
     recipe::{Element, Recipe},
+    source::Reader,
     timing::{self, Stage, Timing},
     walk::{Met, Walk, WalkOptions},
 };
@@ -81,12 +84,16 @@ impl Run {
         let decoder = self.decoder();
         let preprocessor = Preprocessor::<T>::new(self.classifier.recipe.clone());
         let timing = Timing::default();
+        let isolate = self.config.patience.isolate.then(|| self.launch().map(Arc::new)).transpose()?;
         let pipeline = Pipeline {
             pool: &pool,
-            decoder: &decoder,
-            preprocessor: &preprocessor,
-            follow_symlinks: self.config.walk.follow_symlinks,
-            max_file_bytes: self.config.max_file_bytes,
+            preparer: Preparer {
+                reader: self.reader(),
+                decoder: &decoder,
+                preprocessor: &preprocessor,
+                image_timeout: self.config.patience.image_timeout,
+            },
+            isolate: isolate.as_ref(),
             batch_size: self.classifier.topology.batch_size,
             batches_in_flight: self
                 .classifier
@@ -113,7 +120,7 @@ impl Run {
         recorder.finish_progress();
         outcome?;
         let elapsed = clock.elapsed();
-        let process_cpu = timing::process_cpu().saturating_sub(cpu);
+        let process_cpu = timing::process_cpu().saturating_sub(cpu) + timing.elsewhere();
         if self.classifier.topology.intra_threads > 1 && !self.classifier.provider.is_gpu() {
             timing.book_runtime_threads(process_cpu);
         }
@@ -163,6 +170,35 @@ impl Run {
 
     fn walk(&self) -> Result<Walk, RunError> {
         Walk::new(&self.config.inputs, self.config.walk.clone())
+    }
+
+    fn reader(&self) -> Reader {
+        Reader {
+            follow: self.config.walk.follow_symlinks,
+            max_bytes: self.config.max_file_bytes,
+            retries: self.config.patience.retries,
+        }
+    }
+
+    /// How child processes are started that prepare images as this run does.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` when nobody said which program they are.
+    fn launch(&self) -> Result<Launch, RunError> {
+        let patience = &self.config.patience;
+        let program = patience.program.clone().ok_or_else(|| {
+            RunError::Usage("`isolate` needs the program that decodes: set `program`".to_owned())
+        })?;
+        let settings = Settings {
+            recipe: self.classifier.recipe.clone(),
+            limits: self.config.limits,
+            reader: self.reader(),
+            image_timeout: patience.image_timeout,
+            threads: self.config.model.threads,
+            memory: Settings::memory_for(self.config.limits, self.reader()),
+        };
+        Launch::new(program, &settings)
     }
 
     fn decoder(&self) -> Decoder {

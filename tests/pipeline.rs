@@ -29,9 +29,10 @@ use linnaeus::{
     error::{Exit, ItemError, RunError},
     interrupt::Stop,
     pipeline::{Batch, Pipeline},
+    prepare::Preparer,
     preprocess::Preprocessor,
     recipe::{Alpha, Deep, Element, InputSpec, Orientation, Recipe, RecipeSpec},
-    source::Source,
+    source::{Reader, Source},
     timing::Timing,
     walk::{Met, Skip},
 };
@@ -246,10 +247,13 @@ where
     let recipe = Recipe::resolve(&spec, &input).unwrap();
     let pipeline = Pipeline {
         pool: &pool,
-        decoder,
-        preprocessor: &Preprocessor::new(recipe),
-        follow_symlinks: false,
-        max_file_bytes: 1 << 20,
+        preparer: Preparer {
+            reader: Reader { follow: false, max_bytes: 1 << 20, retries: 0 },
+            decoder,
+            preprocessor: &Preprocessor::new(recipe),
+            image_timeout: Duration::from_mins(1),
+        },
+        isolate: None,
         batch_size: shape.batch_size,
         batches_in_flight: shape.in_flight,
         stop,
