@@ -73,9 +73,8 @@ impl<T: Sample> Preparer<'_, T> {
         let Buffers { bytes, pixels, scratch } = buffers;
         let mut deadline = Deadline::after(self.image_timeout);
         timing.measure(Stage::Read, || self.reader.read(path, &deadline, bytes))?;
-        let decoded = timing.measure(Stage::Decode, || {
-            self.decoder.decode_by(bytes, path, pixels, &mut deadline)
-        });
+        let decoded = timing
+            .measure(Stage::Decode, || self.decoder.decode_by(bytes, path, pixels, &mut deadline));
         // Holding the permit: preprocessing still needs the pixels.
         decoded.and_then(|_permit| {
             timing.measure(Stage::Preprocess, || self.preprocessor.write(pixels, scratch, slot))

@@ -84,7 +84,8 @@ impl Run {
         let decoder = self.decoder();
         let preprocessor = Preprocessor::<T>::new(self.classifier.recipe.clone());
         let timing = Timing::default();
-        let isolate = self.config.patience.isolate.then(|| self.launch().map(Arc::new)).transpose()?;
+        let isolate =
+            self.config.patience.isolate.then(|| self.launch().map(Arc::new)).transpose()?;
         let pipeline = Pipeline {
             pool: &pool,
             preparer: Preparer {

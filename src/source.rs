@@ -284,10 +284,12 @@ mod tests {
         let mut pauses = Vec::new();
         let mut errors = errors.into_iter();
         let deadline = Deadline::after(Duration::from_secs(3600));
-        let outcome =
-            try_again(retries, &deadline, |pause| pauses.push(pause.as_millis()), || {
-                errors.next().map_or(Ok(()), Err)
-            });
+        let outcome = try_again(
+            retries,
+            &deadline,
+            |pause| pauses.push(pause.as_millis()),
+            || errors.next().map_or(Ok(()), Err),
+        );
         (outcome, pauses)
     }
 

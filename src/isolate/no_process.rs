@@ -34,12 +34,7 @@ impl Process {
         match self.0 {}
     }
 
-    pub(super) fn receive(
-        &mut self,
-        _: usize,
-        _: &Deadline,
-        _: &mut Vec<u8>,
-    ) -> io::Result<Kind> {
+    pub(super) fn receive(&mut self, _: usize, _: &Deadline, _: &mut Vec<u8>) -> io::Result<Kind> {
         match self.0 {}
     }
 

@@ -103,11 +103,12 @@ impl Drop for Process {
     fn drop(&mut self) {
         // One that has ended already cannot be killed, and is only waited for.
         let _ = self.child.kill();
-        for _ in 0..200 {
+        // Up to two seconds in all.
+        for pause in (0..11).map(|doublings| Duration::from_millis(1 << doublings)) {
             if self.has_ended() {
                 return;
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(pause);
         }
         // A system call on a dead network folder cannot be killed. The run goes on without it.
     }
