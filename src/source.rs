@@ -283,7 +283,7 @@ mod tests {
     fn trying(retries: u32, errors: Vec<ItemError>) -> (Result<(), ItemError>, Vec<u128>) {
         let mut pauses = Vec::new();
         let mut errors = errors.into_iter();
-        let deadline = Deadline::after(Duration::from_secs(3600));
+        let deadline = Deadline::after(Duration::from_hours(1));
         let outcome = try_again(
             retries,
             &deadline,

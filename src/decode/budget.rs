@@ -20,7 +20,10 @@ type Lender = Box<dyn Fn(u64) + Send + Sync>;
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lent = self.lender.is_some();
-        f.debug_struct("Budget").field("total", &self.total).field("lent", &lent).finish()
+        f.debug_struct("Budget")
+            .field("total", &self.total)
+            .field("lent", &lent)
+            .finish_non_exhaustive()
     }
 }
 

@@ -133,8 +133,7 @@ impl Read for Timed<'_> {
                 // What is there is read even when it is late.
                 Ok(1..) => return self.from.read(out),
                 Ok(0) if self.deadline.has_passed() => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(0) => {}
-                Err(rustix::io::Errno::INTR) => {}
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
