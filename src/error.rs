@@ -200,6 +200,9 @@ pub enum RunError {
     /// What an earlier run left cannot be gone on with.
     #[error("{0}")]
     Mismatch(String),
+    /// The run was asked to stop before the first image.
+    #[error("stopped before the first image; nothing was written")]
+    Stopped(Exit),
     /// The model failed on a batch whose shape it had accepted.
     #[error(
         "the model failed on a batch of {images} images: {reason}\nhint: try a smaller `batch-size`"
@@ -244,6 +247,7 @@ impl RunError {
             Self::Output { .. } => Exit::Output,
             Self::Locked { .. } => Exit::Locked,
             Self::Mismatch(_) => Exit::Mismatch,
+            Self::Stopped(exit) => *exit,
             Self::Internal(_) => Exit::Internal,
         }
     }

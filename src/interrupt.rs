@@ -19,6 +19,7 @@ impl Stop {
             0 => None,
             1 => Some(Exit::HungUp),
             2 => Some(Exit::Interrupted),
+            3 => Some(Exit::Budget),
             _ => Some(Exit::Terminated),
         }
     }
@@ -29,7 +30,8 @@ impl Stop {
         let code = match status {
             Exit::HungUp => 1,
             Exit::Interrupted => 2,
-            _ => 3,
+            Exit::Budget => 3,
+            _ => 4,
         };
         self.0.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }

@@ -84,6 +84,9 @@ pub mod onnx;
 /// Rows to a file that appears whole or not at all.
 pub mod output;
 
+/// What a run classifies, frozen before the first image is read.
+pub mod list;
+
 /// One image's tensor as a file, and its difference from another.
 pub mod tensor;
 
@@ -119,6 +122,9 @@ pub mod doctor;
 
 /// The record of a run.
 pub mod manifest;
+
+/// How an unfinished run is gone on with.
+pub mod journal;
 
 /// What a person sees meanwhile.
 pub mod progress;

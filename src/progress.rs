@@ -5,10 +5,6 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     io::{IsTerminal as _, Write as _, stderr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -39,12 +35,6 @@ impl Counts {
     pub fn rows(&self) -> u64 {
         self.ok + self.errors()
     }
-
-    /// Everything that the walk met.
-    #[must_use]
-    pub fn met(&self) -> u64 {
-        self.rows() + self.skipped.iter().sum::<u64>()
-    }
 }
 
 /// How progress is shown.
@@ -62,7 +52,9 @@ pub enum Show {
 pub struct Progress {
     view: View,
     started: Instant,
-    total: Arc<AtomicU64>,
+    total: u64,
+    /// Rows that were there when it began, and cost this run nothing.
+    before: u64,
 }
 
 enum View {
@@ -72,24 +64,17 @@ enum View {
 }
 
 impl Progress {
-    /// Begins to show a run. `total` are the files that the walk will meet, and 0 until somebody
-    /// has counted them.
+    /// Begins to show a run of `total` rows, of which the first `before` are there already.
     #[must_use]
-    pub fn start(show: Show, total: Arc<AtomicU64>) -> Self {
+    pub fn start(show: Show, total: u64, before: u64) -> Self {
         let started = Instant::now();
         let lines = |interval| View::Lines { interval, last: started };
         let view = match show {
-            Show::Auto(_) if stderr().is_terminal() => View::Bar(bar()),
+            Show::Auto(_) if stderr().is_terminal() => View::Bar(bar(total)),
             Show::Auto(interval) | Show::Lines(interval) => lines(interval),
             Show::Nothing => View::Nothing,
         };
-        Self { view, started, total }
-    }
-
-    /// Whether a total is of any use.
-    #[must_use]
-    pub fn wants_total(&self) -> bool {
-        !matches!(self.view, View::Nothing)
+        Self { view, started, total, before }
     }
 
     /// Shows a sentence that a person should read, once.
@@ -103,15 +88,12 @@ impl Progress {
 
     /// Shows where the run is.
     pub fn update(&mut self, counts: &Counts) {
-        let total = self.total.load(Ordering::Relaxed);
+        let total = self.total;
         let seconds = self.started.elapsed().as_secs_f64().max(1e-3);
-        let rate = counts.rows() as f64 / seconds;
+        let rate = (counts.rows() - self.before) as f64 / seconds;
         match &mut self.view {
             View::Bar(bar) => {
-                if total > 0 {
-                    bar.set_length(total.max(counts.met()));
-                }
-                bar.set_position(counts.met());
+                bar.set_position(counts.rows());
                 bar.set_message(format!("{}{}", rate_text(rate), errors_text(counts.errors())));
             }
             View::Lines { interval, last } if last.elapsed() >= *interval => {
@@ -130,9 +112,9 @@ impl Progress {
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    let template = "{spinner} {bar:30} {human_pos}/{human_len} files · {msg} · {eta} left";
+fn bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+    let template = "{spinner} {bar:30} {human_pos}/{human_len} images · {msg} · {eta} left";
     let style = ProgressStyle::with_template(template).expect("a constant template");
     bar.set_style(style.progress_chars("━╸─"));
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -141,17 +123,11 @@ fn bar() -> ProgressBar {
 
 fn line(counts: &Counts, total: u64, rate: f64) -> String {
     let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
-    let met = counts.met();
-    let of_total = if total > 0 {
-        let total = total.max(met);
-        let left = (total - met) as f64 / (rate * met as f64 / counts.rows().max(1) as f64);
-        let eta = Duration::try_from_secs_f64(left.round()).unwrap_or_default();
-        let percent = 100.0 * met as f64 / total as f64;
-        let eta = humantime::format_duration(eta);
-        format!("{met}/{total} files ({percent:.1} %), {eta} left")
-    } else {
-        format!("{met} files")
-    };
+    let rows = counts.rows();
+    let left = Duration::try_from_secs_f64(((total - rows) as f64 / rate).round());
+    let left = humantime::format_duration(left.unwrap_or_default());
+    let percent = 100.0 * rows as f64 / total.max(1) as f64;
+    let of_total = format!("{rows}/{total} images ({percent:.1} %), {left} left");
     format!("{now} {of_total}, {}{}", rate_text(rate), errors_text(counts.errors()))
 }
 
@@ -206,12 +182,12 @@ mod tests {
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
         let counts =
-            Counts { ok: 90, failed: BTreeMap::from([("truncated", 10)]), skipped: [100, 0, 0, 0] };
-        let text = line(&counts, 400, 10.0);
+            Counts { ok: 190, failed: BTreeMap::from([("truncated", 10)]), ..Counts::default() };
+        let text = line(&counts, 400, 20.0);
         assert!(
-            text.ends_with(" 200/400 files (50.0 %), 10s left, 10.0 images/s · 10 failed"),
+            text.ends_with(" 200/400 images (50.0 %), 10s left, 20.0 images/s · 10 failed"),
             "{text}"
         );
-        assert!(line(&Counts::default(), 0, 0.0).contains(" 0 files, 0.0 images/s"));
+        assert!(line(&Counts::default(), 5, 0.0).contains(" 0/5 images (0.0 %), 0s left"));
     }
 }

@@ -46,7 +46,9 @@ pub struct Summary {
 
 impl Summary {
     pub(super) fn new(run: &Run, recorded: Recorded, spent: &Spent) -> Self {
-        let Recorded { written, counts, activation, examples, exit } = recorded;
+        let Recorded {
+            written, counts, read, totals, activation, examples, attempts, exit, ..
+        } = recorded;
         let stage = |stage: Stage| StageRecord {
             cpu_seconds: seconds(spent.timing.cpu(stage)),
             wall_seconds: seconds(spent.timing.wall(stage)),
@@ -85,8 +87,12 @@ impl Summary {
             }),
             runtime: runtime_record(run),
             counts: std::iter::once(("ok", counts.ok)).chain(failed).collect(),
+            listed: totals.rows,
+            kept: totals.kept,
+            read,
+            attempts,
             skipped: skipped(&counts),
-            images_per_second: round(counts.rows() as f64 / elapsed.max(1e-9)),
+            images_per_second: round(read as f64 / elapsed.max(1e-9)),
             stages: Stage::ALL.map(|s| (s.word(), stage(s))).into_iter().collect(),
             process_cpu_seconds: seconds(spent.process_cpu),
             bottleneck: bottleneck(run, spent),
@@ -209,11 +215,12 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "{} images in {:.1} s, {:.1} images/s on {}",
-            counts.rows(),
-            manifest.seconds,
-            manifest.images_per_second,
-            manifest.runtime.provider
+            manifest.read, manifest.seconds, manifest.images_per_second, manifest.runtime.provider
         )?;
+        if counts.rows() > manifest.read {
+            let earlier = counts.rows() - manifest.read;
+            writeln!(f, "  with {earlier} rows of earlier runs:")?;
+        }
         write!(f, "  ok {}", counts.ok)?;
         for (code, count) in &counts.failed {
             write!(f, ", {code} {count}")?;
@@ -249,8 +256,9 @@ impl fmt::Display for Summary {
         } else {
             writeln!(
                 f,
-                "  NOT COMPLETE: {} rows in {output} ({})",
+                "  NOT COMPLETE: {} of {} rows in {output} ({})",
                 manifest.output.rows,
+                manifest.listed,
                 self.exit.meaning()
             )
         }
