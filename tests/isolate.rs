@@ -31,7 +31,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 mod program;
 
-use program::{BINARY, Program, TestDir, digits, digits_model, listing, repository, test_model};
+use program::{
+    BINARY, Program, TestDir, digits, digits_model, listing, repository, rows, test_model,
+};
 
 const SIDE: usize = 8;
 
@@ -137,6 +139,37 @@ fn a_crash_and_a_hang_are_rows_and_the_others_are_as_before() {
             }
         }
     }
+}
+
+#[test]
+fn a_file_that_the_program_dies_of_is_tried_in_a_child_and_then_set_aside() {
+    let folder = TestDir::new();
+    folder.crowd("in", 40);
+    let bad = folder.path("in/000017.png");
+    let run = |inject: &str| {
+        let flags = ["-o", "out.csv", "--threads", "1"];
+        traced(folder.classify("in", digits_model(), &flags), &bad, inject)
+    };
+    let Some(first) = run("read:signal=SEGV") else { return };
+    let died = first.run();
+    assert!(!died.status.success() && !folder.path("out.csv").exists(), "{died}");
+    run("read:signal=SEGV").unwrap().exits(3);
+    let found = rows(&folder.read("out.csv"));
+    assert_eq!(found.len(), 40);
+    for row in found {
+        let bad = row["path"] == *"000017.png";
+        assert_eq!(&row["status"], if bad { "quarantined" } else { "ok" }, "{row:?}");
+        assert!(!bad || row["message"].contains("SIGSEGV"), "{row:?}");
+    }
+
+    // One that was only in flight when the program was killed is none the worse for it.
+    let folder = TestDir::new();
+    folder.crowd("in", 40);
+    let flags = ["-o", "out.csv", "--threads", "1"];
+    let program = || folder.classify("in", digits_model(), &flags);
+    let bad = folder.path("in/000017.png");
+    assert!(!traced(program(), &bad, "read:signal=KILL").unwrap().run().status.success());
+    program().exits(0);
 }
 
 #[test]
