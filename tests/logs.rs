@@ -124,6 +124,8 @@ fn json_tells_a_run_from_start_to_exit() {
     assert_eq!(finish["counts"]["not_an_image"], 1);
     assert_eq!(finish["output"]["rows"], 3_001);
     assert_eq!(finish["manifest"], "out.run.json");
+    let safe = of_event(&objects, "checkpoint");
+    assert_eq!(safe.last().unwrap()["rows"], 3_001);
     for progress in of_event(&objects, "progress") {
         assert!(progress["ok"].as_u64().unwrap() <= 3_000, "{progress}");
     }
@@ -252,6 +254,33 @@ fn a_signal_is_told_and_then_the_end() {
     let at = |event| events.iter().position(|e| *e == event).unwrap();
     assert!(at("signal") < at("finish") && at("finish") < at("exit"), "{events:?}");
     assert_eq!(of_event(&objects, "signal").len(), 1);
+}
+
+#[test]
+fn a_run_that_is_locked_out_says_by_whom_and_ends_with_its_status() {
+    let folder = TestDir::new();
+    folder.crowd("in", 20_000);
+    let flags = ["-q", "-o", "out.csv", "--log-format", "json", "--log-file", "run.log"];
+    let run = || folder.classify("in", digits_model(), &flags);
+    let mut first = run().start();
+    first.until("it writes rows", || {
+        fs::metadata(folder.path("out.csv.partial")).is_ok_and(|partial| partial.len() > 1_000)
+    });
+    first.signal(Signal::STOP);
+    let second = run().exits(11);
+    let objects = assert_exit_is_last(&second.stderr, 11);
+    let error = of_event(&objects, "error")[0]["message"].as_str().unwrap();
+    assert!(error.contains(&first.child.id().to_string()), "{error}");
+    first.signal(Signal::CONT);
+    first.signal(Signal::TERM);
+    first.finish().expect(143);
+    // Two runs, one log: each line is whole, and says whose it is.
+    let log = String::from_utf8(folder.read("run.log")).unwrap();
+    let runs: std::collections::BTreeSet<_> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["run"].to_string())
+        .collect();
+    assert_eq!(runs.len(), 2);
 }
 
 #[test]
