@@ -83,28 +83,32 @@ pub fn listen(stop: &Stop, hear: impl Fn(Asked) + Send + 'static) -> std::io::Re
     })?;
     // It has to outlive every scope: a second signal must end a program that hangs.
     thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async move {
-            let mut signals = signals;
-            // Not `stop`'s first request: a budget may have made that.
-            let mut heard_one = false;
-            loop {
-                let Some(status) = signals.next().await else {
-                    let _ = asked.send(Asked::Status);
-                    continue;
-                };
-                let _ = stop.request(status);
-                if !std::mem::replace(&mut heard_one, true) {
-                    let _ = asked.send(Asked::Stop(status));
-                    continue;
-                }
-                let _ = asked.send(Asked::StopNow(status));
-                let _ = last_words.recv_timeout(LAST_WORDS);
-                #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
-                std::process::exit(i32::from(status.code()));
-            }
-        });
+        let status = runtime.block_on(second_stop(signals, &stop, &asked));
+        let _ = asked.send(Asked::StopNow(status));
+        let _ = last_words.recv_timeout(LAST_WORDS);
+        #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
+        std::process::exit(i32::from(status.code()));
     })?;
     Ok(())
+}
+
+/// Passes on what signals ask for, until the second one that asks for a stop.
+async fn second_stop(mut signals: Signals, stop: &Stop, asked: &mpsc::Sender<Asked>) -> Exit {
+    // Not `stop`'s first request: a budget may have made that.
+    let mut heard_one = false;
+    loop {
+        match signals.next().await {
+            None => {
+                let _ = asked.send(Asked::Status);
+            }
+            Some(status) if heard_one => return status,
+            Some(status) => {
+                heard_one = true;
+                let _ = stop.request(status);
+                let _ = asked.send(Asked::Stop(status));
+            }
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -289,7 +289,7 @@ fn a_second_signal_is_told_as_the_end() {
     folder.crowd("in", 20_000);
     // There is no room for a row and nobody makes any, so the first signal alone could never end this.
     let (reader, mut writer) = io::pipe().unwrap();
-    writer.write_all(&[b' '; 1 << 16]).unwrap();
+    writer.write_all(&vec![b' '; 1 << 16]).unwrap();
     let flags = ["--log-format", "json", "--log-file", "run.log"];
     let mut running = folder.classify("in", digits_model(), &flags).stdout(writer).start();
     let log = || fs::read_to_string(folder.path("run.log")).unwrap_or_default();
@@ -388,21 +388,23 @@ fn a_run_says_where_it_is_when_asked() {
         let mut row = String::new();
         rows.read_line(&mut row).unwrap();
         running.signal(Signal::USR1);
-        // Without an answer the rows are let go after a while, and stderr ends.
-        let (answered, done) = std::sync::mpsc::channel::<()>();
-        std::thread::spawn(move || {
-            let _ = done.recv_timeout(Duration::from_mins(1));
-            drop(rows);
-        });
         let told = |line: &String| line.contains("/20000 images") || line.contains("no image read");
-        let mut lines = stderr.lines().map(Result::unwrap);
-        let line = if quiet { lines.next() } else { lines.find(told) };
-        let line = line.filter(told).unwrap_or_else(|| panic!("{format}, {quiet}: no answer"));
+        let line = std::thread::scope(|scope| {
+            // Without an answer the rows are let go after a while, and stderr ends.
+            let (answered, done) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || {
+                let _ = done.recv_timeout(Duration::from_mins(1));
+                drop(rows);
+            });
+            let mut lines = stderr.lines().map(Result::unwrap);
+            let line = if quiet { lines.next() } else { lines.find(told) };
+            drop(answered);
+            line.filter(told).unwrap_or_else(|| panic!("{format}, {quiet}: no answer"))
+        });
         if format == "json" {
             let object = objects(&line).remove(0);
             assert_eq!((&object["event"], &object["asked"]), (&"progress".into(), &true.into()));
         }
-        drop(answered);
         running.finish().expect(74);
     }
 }
