@@ -1,11 +1,15 @@
 //! What each command does: one call into the library, and its result to the right stream.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use clap::CommandFactory as _;
 use linnaeus::{
     doctor::Truth,
     error::{Exit, RunError, with_causes},
+    isolate,
     job::Job,
     runtime::{self, Description, RuntimeRequest, install},
 };
@@ -52,12 +56,34 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
             let lines: Vec<_> = Exit::ALL.iter().map(ToString::to_string).collect();
             print(&(lines.join("\n") + "\n"))
         }
+        Command::PrepareImages => prepare_images(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "linnaeus", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
     }
+}
+
+/// The child of a run with `isolate`, for which this is the other end of its line.
+fn prepare_images() -> Result<Exit, RunError> {
+    #[cfg(unix)]
+    let ends = {
+        use std::{fs::File, os::fd::AsFd as _};
+        // Files, so that the binary frames pass no line buffer.
+        let own = |end: std::os::fd::BorrowedFd<'_>| end.try_clone_to_owned().map(File::from);
+        own(io::stdin().as_fd()).and_then(|from| Ok((from, own(io::stdout().as_fd())?)))
+    };
+    #[cfg(not(unix))]
+    let ends = io::Result::Ok((io::stdin(), io::stdout()));
+    let (from, to) = ends.map_err(|error| RunError::Internal(error.to_string()))?;
+    isolate::serve(from, to).map(|()| Exit::Complete)
+}
+
+/// The program that is running, also when another has taken its place on the disk since.
+fn this_program() -> Option<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Some(running) } else { std::env::current_exe().ok() }
 }
 
 fn install(what: Installable) -> Result<Exit, RunError> {

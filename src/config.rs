@@ -182,7 +182,7 @@ pub struct Config {
 }
 
 /// How a file is read that may be unreadable for a moment, or for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patience {
     /// Tries after a first one that failed for a reason that may pass.
     pub retries: u32,
@@ -190,6 +190,8 @@ pub struct Patience {
     pub image_timeout: Duration,
     /// Decode in child processes.
     pub isolate: bool,
+    /// The program that they are, which `isolate` needs; see [`crate::isolate`].
+    pub program: Option<PathBuf>,
 }
 
 /// How much is done before the run stops, to be gone on with.
@@ -312,6 +314,7 @@ impl Config {
                 retries: job.retries.unwrap_or(RETRIES),
                 image_timeout: job.image_timeout.map_or(IMAGE_TIMEOUT, |span| span.0),
                 isolate: job.isolate.unwrap_or(false),
+                program: None,
             },
             incremental: job.incremental.unwrap_or(Incremental::No),
             deleted: job.deleted.unwrap_or(Deleted::Drop),

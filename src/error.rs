@@ -91,7 +91,7 @@ pub enum ItemError {
         /// How the process ended the second time.
         how: String,
     },
-    /// What listing the folders said of it, read back from the list of files.
+    /// What was said of it elsewhere: by the list of files, or by a process of its own.
     #[error("{message}")]
     Listed {
         /// One of [`ItemError::CODES`].

@@ -21,6 +21,9 @@ pub mod geometry;
 /// What can go wrong with an image, and with a run; exit statuses.
 pub mod error;
 
+/// How long one image may take.
+pub mod deadline;
+
 /// SHA-256 of what a run reads and writes.
 pub mod digest;
 
@@ -56,6 +59,15 @@ pub mod resample;
 
 /// Pixels to one image of the model's input tensor.
 pub mod preprocess;
+
+/// What each stage costs.
+pub mod timing;
+
+/// One image, from its file to its place in a batch.
+pub mod prepare;
+
+/// The same in a process of its own, which may crash and hang.
+pub mod isolate;
 
 /// Names of the classes.
 pub mod labels;
@@ -116,9 +128,6 @@ pub mod manifest;
 
 /// How an unfinished run is gone on with.
 pub mod journal;
-
-/// What each stage costs.
-pub mod timing;
 
 /// What a person sees meanwhile.
 pub mod progress;

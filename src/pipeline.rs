@@ -12,6 +12,7 @@
 
 use std::{
     ops::ControlFlow,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -22,14 +23,15 @@ use std::{
 use rayon::{ThreadPool, prelude::*};
 
 use crate::{
-    decode::{Decoder, Pixels},
     engine::Engine,
     error::{ItemError, RunError},
     interrupt::Stop,
+    isolate::{Child, Launch},
     journal::InFlight,
     list::Entry,
-    preprocess::{Preprocessor, Sample, Scratch},
-    source::{self, Source},
+    prepare::{Buffers, Preparer},
+    preprocess::Sample,
+    source::Source,
     timing::{Stage, Timing},
 };
 
@@ -130,14 +132,12 @@ impl<T> Batch<T> {
 pub struct Pipeline<'a, T> {
     /// Threads that read, decode and preprocess.
     pub pool: &'a ThreadPool,
-    /// Settings of decoding.
-    pub decoder: &'a Decoder,
-    /// Settings of preprocessing.
-    pub preprocessor: &'a Preprocessor<T>,
-    /// Whether files may be reached through symbolic links.
-    pub follow_symlinks: bool,
-    /// Bytes of one image file.
-    pub max_file_bytes: u64,
+    /// How images are prepared.
+    pub preparer: Preparer<'a, T>,
+    /// How child processes are started that prepare images with the same settings.
+    pub launch: Option<&'a Arc<Launch>>,
+    /// Whether they prepare all of them, and not only those of which the program may have died.
+    pub isolate: bool,
     /// Images per batch.
     pub batch_size: usize,
     /// Batches that exist at once, each with a tensor of its own.
@@ -152,28 +152,12 @@ pub struct Pipeline<'a, T> {
     pub timing: &'a Timing,
 }
 
-/// What one worker thread reuses from image to image.
+/// What one worker thread keeps from image to image.
 #[derive(Default)]
 struct Worker {
-    bytes: Vec<u8>,
-    pixels: Pixels,
-    scratch: Scratch,
-}
-
-/// Bytes of a buffer that a worker keeps for the next image: a 12-megapixel photo in colour fits.
-const KEPT_BYTES: usize = 40 << 20;
-
-impl Worker {
-    /// Gives back buffers over `kept` bytes, which an unusually large image took.
-    fn trim(&mut self, kept: usize) {
-        let Self { bytes, pixels, scratch } = self;
-        for buffer in [bytes, &mut pixels.data] {
-            if buffer.capacity() > kept {
-                *buffer = Vec::new();
-            }
-        }
-        scratch.trim(kept);
-    }
+    buffers: Buffers,
+    /// Started with the first image, and only with `isolate`.
+    child: Option<Child>,
 }
 
 type Promise<T> = SyncSender<Result<Batch<T>, RunError>>;
@@ -204,7 +188,7 @@ impl<T: Sample> Pipeline<'_, T> {
             let (ticket_tx, ticket_rx) = sync_channel(in_flight);
             // As long as the free list, so that a pool thread never blocks on it.
             let (ready_tx, ready_rx) = sync_channel(in_flight);
-            let elements = self.batch_size * self.preprocessor.image_len();
+            let elements = self.batch_size * self.preparer.preprocessor.image_len();
             for _ in 0..in_flight {
                 free_tx.send(Batch::new(elements)).expect("the receiver is in this scope");
             }
@@ -298,19 +282,18 @@ impl<T: Sample> Pipeline<'_, T> {
         }
         let ready = lines.ready.clone();
         scope.spawn(move |_| {
-            self.prepare(&mut batch, workers);
             // A receiver that is gone no longer wants the batch.
-            let _ = if batch.images == 0 {
-                promise.send(Ok(batch)).map_err(drop)
-            } else {
-                ready.send((batch, promise)).map_err(drop)
+            let _ = match self.prepare(&mut batch, workers) {
+                Err(error) => promise.send(Err(error)).map_err(drop),
+                Ok(()) if batch.images == 0 => promise.send(Ok(batch)).map_err(drop),
+                Ok(()) => ready.send((batch, promise)).map_err(drop),
             };
         });
         true
     }
 
-    fn prepare(&self, batch: &mut Batch<T>, workers: &[Mutex<Worker>]) {
-        let length = self.preprocessor.image_len();
+    fn prepare(&self, batch: &mut Batch<T>, workers: &[Mutex<Worker>]) -> Result<(), RunError> {
+        let length = self.preparer.preprocessor.image_len();
         let Batch { first, items, tensor, .. } = batch;
         let images = (*first..).zip(&mut *items).filter_map(|(entry, (source, fate))| match fate {
             Fate::Image { .. } => Some((entry, source, fate)),
@@ -327,11 +310,11 @@ impl<T: Sample> Pipeline<'_, T> {
                 }
                 // What a panic left in a worker's buffers, the next image overwrites.
                 let mut worker = workers[index].lock().unwrap_or_else(PoisonError::into_inner);
-                let outcome = self.prepare_image(source, &mut worker, slot);
-                worker.trim(self.kept_bytes());
-                outcome.map_err(|error| *fate = Fate::Failed(error)).is_ok()
+                let suspect = matches!(fate, Fate::Image { suspect: true });
+                let outcome = self.prepare_image((&source.path, suspect), &mut worker, slot)?;
+                Ok(outcome.map_err(|error| *fate = Fate::Failed(error)).is_ok())
             })
-            .collect();
+            .collect::<Result<_, RunError>>()?;
         let mut images = 0;
         for (at, _) in prepared.iter().enumerate().filter(|(_, prepared)| **prepared) {
             if at > images {
@@ -342,31 +325,32 @@ impl<T: Sample> Pipeline<'_, T> {
         // A model of fixed batch size computes these too; blanks make that repeatable.
         tensor[images * length..].fill(T::default());
         batch.images = images;
+        Ok(())
     }
 
-    /// What each of a worker's four buffers may keep. The decode budget counts images being worked
-    /// on; this holds what idle workers keep below it, too.
-    fn kept_bytes(&self) -> usize {
-        let share = self.decoder.budget.total() / (4 * self.pool.current_num_threads() as u64);
-        usize::try_from(share).unwrap_or(usize::MAX).min(KEPT_BYTES)
-    }
-
+    /// Prepares one image: on this thread; or in a child, where everything is `isolate`d or the
+    /// program may have died of this image.
     fn prepare_image(
         &self,
-        source: &Source,
+        (path, suspect): (&Path, bool),
         worker: &mut Worker,
         slot: &mut [T],
-    ) -> Result<(), ItemError> {
-        let Worker { bytes, pixels, scratch } = worker;
-        let timing = self.timing;
-        timing.measure(Stage::Read, || {
-            source::read_whole(&source.path, self.follow_symlinks, self.max_file_bytes, bytes)
-        })?;
-        let decoded =
-            timing.measure(Stage::Decode, || self.decoder.decode(bytes, &source.path, pixels));
-        decoded.and_then(|_permit| {
-            timing.measure(Stage::Preprocess, || self.preprocessor.write(pixels, scratch, slot))
-        })
+    ) -> Result<Result<(), ItemError>, RunError> {
+        let budget = &self.preparer.decoder.budget;
+        let Some(launch) = self.launch.filter(|_| self.isolate || suspect) else {
+            let outcome = self.preparer.prepare(path, &mut worker.buffers, slot, self.timing);
+            worker.buffers.trim(budget.total(), self.pool.current_num_threads());
+            return Ok(outcome);
+        };
+        let child = match &mut worker.child {
+            Some(child) => child,
+            none => none.insert(Child::start(launch)?),
+        };
+        let outcome = child.prepare(path, slot, budget, self.timing)?;
+        Ok(outcome.map_err(|error| match error {
+            ItemError::DecoderCrash { how } if suspect => ItemError::Quarantined { how },
+            other => other,
+        }))
     }
 
     fn infer(

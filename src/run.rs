@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    sync::Arc,
     time::{Instant, SystemTime},
 };
 
@@ -14,13 +15,16 @@ use crate::{
     engine::Feed,
     error::{Exit, RunError},
     interrupt::Stop,
+    isolate::{Launch, Settings},
     job::Incremental,
     list::Entry,
     model::ModelFile,
     output::Table,
     pipeline::Pipeline,
+    prepare::Preparer,
     preprocess::Preprocessor,
     recipe::{Element, Recipe},
+    source::Reader,
     telling::Log,
     timing::{self, Stage, Timing},
     walk::Walk,
@@ -90,15 +94,15 @@ impl Run {
         let decoder = self.decoder();
         let preprocessor = Preprocessor::<T>::new(self.classifier.recipe.clone());
         let timing = Timing::default();
+        let launch = self.launch()?.map(Arc::new);
         let first = begun.output.rows();
         let journal = begun.records.as_ref().map(|(journal, _)| journal);
         let in_flight = journal.and_then(|journal| journal.in_flight(self.config.model.threads));
         let pipeline = Pipeline {
             pool: &pool,
-            decoder: &decoder,
-            preprocessor: &preprocessor,
-            follow_symlinks: self.config.walk.follow_symlinks,
-            max_file_bytes: self.config.max_file_bytes,
+            preparer: self.preparer(&decoder, &preprocessor),
+            launch: launch.as_ref(),
+            isolate: self.config.patience.isolate,
             batch_size: self.classifier.topology.batch_size,
             batches_in_flight: self
                 .classifier
@@ -124,7 +128,7 @@ impl Run {
             return Err(error);
         }
         let elapsed = clock.elapsed();
-        let process_cpu = timing::process_cpu().saturating_sub(cpu);
+        let process_cpu = timing::process_cpu().saturating_sub(cpu) + timing.elsewhere();
         if self.classifier.topology.intra_threads > 1 && !self.classifier.provider.is_gpu() {
             timing.book_runtime_threads(process_cpu);
         }
@@ -192,6 +196,50 @@ impl Run {
 
     fn walk(&self) -> Result<Walk, RunError> {
         Walk::new(&self.config.inputs, self.config.walk.clone())
+    }
+
+    fn preparer<'a, T>(
+        &self,
+        decoder: &'a Decoder,
+        preprocessor: &'a Preprocessor<T>,
+    ) -> Preparer<'a, T> {
+        let image_timeout = self.config.patience.image_timeout;
+        Preparer { reader: self.reader(), decoder, preprocessor, image_timeout }
+    }
+
+    fn reader(&self) -> Reader {
+        Reader {
+            follow: self.config.walk.follow_symlinks,
+            max_bytes: self.config.max_file_bytes,
+            retries: self.config.patience.retries,
+        }
+    }
+
+    /// How child processes are started that prepare images as this run does; not at all when nobody
+    /// said which program they are.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` when `isolate` needs them.
+    fn launch(&self) -> Result<Option<Launch>, RunError> {
+        let patience = &self.config.patience;
+        let Some(program) = patience.program.clone() else {
+            return if patience.isolate {
+                let reason = "`isolate` needs the program that decodes: set `program`";
+                Err(RunError::Usage(reason.to_owned()))
+            } else {
+                Ok(None)
+            };
+        };
+        let settings = Settings {
+            recipe: self.classifier.recipe.clone(),
+            limits: self.config.limits,
+            reader: self.reader(),
+            image_timeout: patience.image_timeout,
+            threads: self.config.model.threads,
+            memory: Settings::memory_for(self.config.limits, self.reader()),
+        };
+        Launch::new(program, &settings).map(Some)
     }
 
     fn decoder(&self) -> Decoder {

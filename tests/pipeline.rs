@@ -30,9 +30,10 @@ use linnaeus::{
     interrupt::Stop,
     list::Entry,
     pipeline::{Batch, Outcome, Pipeline},
+    prepare::Preparer,
     preprocess::Preprocessor,
     recipe::{Alpha, Deep, Element, InputSpec, Orientation, Recipe, RecipeSpec},
-    source::Source,
+    source::{Reader, Source},
     timing::Timing,
 };
 
@@ -251,10 +252,14 @@ where
     let recipe = Recipe::resolve(&spec, &input).unwrap();
     let pipeline = Pipeline {
         pool: &pool,
-        decoder,
-        preprocessor: &Preprocessor::new(recipe),
-        follow_symlinks: false,
-        max_file_bytes: 1 << 20,
+        preparer: Preparer {
+            reader: Reader { follow: false, max_bytes: 1 << 20, retries: 0 },
+            decoder,
+            preprocessor: &Preprocessor::new(recipe),
+            image_timeout: Duration::from_mins(1),
+        },
+        launch: None,
+        isolate: false,
         batch_size: shape.batch_size,
         batches_in_flight: shape.in_flight,
         first: 0,

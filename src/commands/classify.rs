@@ -156,7 +156,8 @@ impl Call {
     }
 
     fn attempt(&self, reached: &mut Reached) -> Result<Exit, RunError> {
-        let config = Config { restart: self.restart, ..Config::resolve(self.job.clone())? };
+        let mut config = Config { restart: self.restart, ..Config::resolve(self.job.clone())? };
+        config.patience.program = super::this_program();
         if let (Some(classes), [image]) = (self.table, &config.inputs[..]) {
             return models::table(&config, image, classes);
         }
