@@ -119,39 +119,47 @@ pub fn listen(
     })?;
     // It has to outlive every scope: a second signal must end a program that hangs.
     thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async move {
-            let mut signals = signals;
-            // Not `stop`'s first request: a budget may have made that.
-            let mut heard_one = false;
-            let mut asked_at = None;
-            let status = loop {
-                let Ok(heard) = tokio::time::timeout(LOOK, signals.next()).await else {
-                    let Some(status) = stop.requested().filter(|_| !stop.is_drained()) else {
-                        continue;
-                    };
-                    let at: &Instant = asked_at.get_or_insert_with(Instant::now);
-                    if at.elapsed() >= grace {
-                        break status;
-                    }
-                    continue;
-                };
-                let Some(status) = heard else {
-                    let _ = asked.send(Asked::Status);
-                    continue;
-                };
-                let _ = stop.request(status);
-                if std::mem::replace(&mut heard_one, true) {
-                    break status;
-                }
-                let _ = asked.send(Asked::Stop(status));
-            };
-            let _ = asked.send(Asked::StopNow(status));
-            let _ = last_words.recv_timeout(LAST_WORDS);
-            #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
-            std::process::exit(i32::from(status.code()));
-        });
+        let status = runtime.block_on(end_at_once(signals, &stop, grace, &asked));
+        let _ = asked.send(Asked::StopNow(status));
+        let _ = last_words.recv_timeout(LAST_WORDS);
+        #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
+        std::process::exit(i32::from(status.code()));
     })?;
     Ok(())
+}
+
+/// Passes on what signals ask for, until a second one asks for a stop or `grace` is over.
+async fn end_at_once(
+    mut signals: Signals,
+    stop: &Stop,
+    grace: Duration,
+    asked: &mpsc::Sender<Asked>,
+) -> Exit {
+    // Not `stop`'s first request: a budget may have made that.
+    let mut heard_one = false;
+    let mut asked_at = None;
+    loop {
+        match tokio::time::timeout(LOOK, signals.next()).await {
+            Ok(None) => {
+                let _ = asked.send(Asked::Status);
+            }
+            Ok(Some(status)) if heard_one => return status,
+            Ok(Some(status)) => {
+                heard_one = true;
+                let _ = stop.request(status);
+                let _ = asked.send(Asked::Stop(status));
+            }
+            Err(_) => {
+                let Some(status) = stop.requested().filter(|_| !stop.is_drained()) else {
+                    continue;
+                };
+                let at: &Instant = asked_at.get_or_insert_with(Instant::now);
+                if at.elapsed() >= grace {
+                    return status;
+                }
+            }
+        }
+    }
 }
 
 #[cfg(unix)]
