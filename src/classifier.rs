@@ -83,7 +83,7 @@ impl Classifier {
     pub fn open(config: &ModelConfig) -> Result<Self, RunError> {
         let own_labels = Labels::said(config)?;
         let file = ModelFile::open(&config.path)?;
-        let examined = Examined::new(&file, &file.read()?)?;
+        let examined = Examined::new(&file, &file.admit()?)?;
         let decision = decide(config, &file, &examined)?;
         let Loaded { runtime, model, sessions, intra_threads } = load(config, file)?;
         let labels = examined.labels(config, own_labels, &decision).map_err(RunError::Model)?;

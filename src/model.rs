@@ -19,6 +19,7 @@ use ort::{
 use serde::Serialize;
 
 use crate::{
+    config::memory_limit,
     device::Device,
     digest,
     error::{RunError, with_causes},
@@ -26,6 +27,9 @@ use crate::{
     recipe::{Element, InputSpec, shape_text},
     runtime::Runtime,
 };
+
+/// Protobuf's own limit for a message.
+const MOST_BYTES: u64 = 1 << 31;
 
 /// A model file as it was found, before ONNX Runtime sees it.
 #[derive(Debug, Clone, Serialize)]
@@ -54,6 +58,12 @@ impl ModelFile {
         // A pipe would have to be waited for, and cannot be read again by ONNX Runtime.
         if path.metadata().is_ok_and(|found| !found.is_file()) {
             return Err(fail("it is a pipe or device\nhint: give a regular file"));
+        }
+        if path.metadata().is_ok_and(|found| found.len() > MOST_BYTES) {
+            return Err(fail(
+                "it is larger than 2 GiB, which no ONNX file can be\nhint: export the model with its \
+                 weights in a file beside it (external data)",
+            ));
         }
         let mut head = Vec::new();
         let hashed = File::open(path).and_then(|mut file| {
@@ -138,6 +148,33 @@ impl ModelFile {
                 with_causes(&error)
             ))
         })
+    }
+}
+
+impl ModelFile {
+    /// Reads the file without ONNX Runtime, and refuses what should not reach it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ModelFile::read`], and `Model` for what [`OnnxFile::refusals`] says.
+    pub fn admit(&self) -> Result<OnnxFile, RunError> {
+        let onnx = self.read()?;
+        let refusals = onnx.refusals(&self.path, memory_limit().unwrap_or(u64::MAX));
+        match &refusals[..] {
+            [] => Ok(onnx),
+            [first, others @ ..] => {
+                let others = match others.len() {
+                    0 => String::new(),
+                    count => format!(" (and {count} more such things)"),
+                };
+                Err(RunError::Model(format!(
+                    "the model {} is not loaded: {first}{others}\nhint: {}",
+                    self.path.display(),
+                    "weights in a second file have to lie beside the model, complete and under the \
+                     name that it uses; else take the model from its maker again"
+                )))
+            }
+        }
     }
 }
 
@@ -359,8 +396,9 @@ fn open(
 ) -> Result<Session, RunError> {
     let configure = || -> ort::Result<SessionBuilder> {
         let mut builder = Session::builder(runtime.environment())?
-            // Warnings of ONNX Runtime go to stderr past the progress display.
-            .with_log_level(LogLevel::Error)?
+            // What ONNX Runtime logs goes to stderr past the progress display, with names from the
+            // file as they are; its errors come back as such.
+            .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(intra_threads)?
             .with_inter_threads(1)?
