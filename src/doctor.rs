@@ -226,7 +226,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Self, RunError> {
         let input = loaded.model.input.clone();
         let batch = input.batch.unwrap_or(most);
-        classifier::check_memory(recipe, 1, batch)?;
+        classifier::check_memory(recipe, &input, 1, batch)?;
         let session = loaded.model.into_sessions().session()?;
         let engine = OrtEngine::new(session, recipe, &input, &output.name);
         let classes = output.classes().flatten().unwrap_or(0);

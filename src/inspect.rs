@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, fmt};
 use serde::Serialize;
 
 use crate::{
-    config::{ModelConfig, memory_limit},
+    config::ModelConfig,
     detect::{Examined, evidence_lines},
     error::RunError,
     labels::Labels,
+    memory,
     model::ModelFile,
     onnx::{
         Classifier, ExternalProblem, LayoutHint, Normaliser, OnnxFile, Operator, Parameters,
@@ -117,7 +118,7 @@ pub fn inspect(config: &ModelConfig) -> Result<Report, RunError> {
     let judged = onnx.classifier();
     let mut problems = decision.problems.clone();
     let external = onnx.external_problems(&file.path);
-    let memory = memory_limit().unwrap_or(u64::MAX);
+    let memory = memory::limit().unwrap_or(u64::MAX);
     problems.extend(onnx.refusals(&file.path, memory));
     let recipe = match &examined.input {
         Ok(input) => Recipe::resolve(&decision.recipe, input)

@@ -19,10 +19,10 @@ use ort::{
 use serde::Serialize;
 
 use crate::{
-    config::memory_limit,
     device::Device,
     digest,
     error::{RunError, with_causes},
+    memory,
     onnx::{self, OnnxFile},
     recipe::{Element, InputSpec, shape_text},
     runtime::Runtime,
@@ -159,22 +159,20 @@ impl ModelFile {
     /// As for [`ModelFile::read`], and `Model` for what [`OnnxFile::refusals`] says.
     pub fn admit(&self) -> Result<OnnxFile, RunError> {
         let onnx = self.read()?;
-        let refusals = onnx.refusals(&self.path, memory_limit().unwrap_or(u64::MAX));
-        match &refusals[..] {
-            [] => Ok(onnx),
-            [first, others @ ..] => {
-                let others = match others.len() {
-                    0 => String::new(),
-                    count => format!(" (and {count} more such things)"),
-                };
-                Err(RunError::Model(format!(
-                    "the model {} is not loaded: {first}{others}\nhint: {}",
-                    self.path.display(),
-                    "weights in a second file have to lie beside the model, complete and under the \
-                     name that it uses; else take the model from its maker again"
-                )))
-            }
-        }
+        let refusals = onnx.refusals(&self.path, memory::limit().unwrap_or(u64::MAX));
+        let Some(first) = refusals.first() else { return Ok(onnx) };
+        let others = match refusals.len() - 1 {
+            0 => String::new(),
+            count => format!(" (and {count} more such things)"),
+        };
+        let hint = if onnx.external_data().is_empty() {
+            "no exporter writes such a file; take the model from its maker again"
+        } else {
+            "weights in a second file have to lie beside the model, complete and under the name that \
+             it uses"
+        };
+        let path = self.path.display();
+        Err(RunError::Model(format!("the model {path} is not loaded: {first}{others}\nhint: {hint}")))
     }
 }
 
