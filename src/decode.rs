@@ -21,7 +21,7 @@ mod raster;
 mod watched;
 
 pub use crate::budget::{Budget, Permit};
-pub use contain::{contained, silence_contained_panics};
+pub use contain::{contained, is_contained, silence_contained_panics};
 use jpeg::JpegError;
 
 /// Largest height or width; JPEG itself ends at 65,535.

@@ -93,15 +93,18 @@ impl OrtEngine {
         let outcome = thread::scope(|scope| {
             let (done, wait) = channel::<()>();
             let options = &options;
-            scope.spawn(move || {
-                if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                    // What cannot be ended is waited for.
-                    let _ = options.terminate();
-                }
+            let watch = scope.spawn(move || {
+                let late = wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+                // A kernel that runs cannot be ended, only what would run after it.
+                late && options.terminate().is_ok()
             });
             let outcome = self.run(&tensor, images, &mut scores, options);
             drop(done);
-            outcome
+            let late = watch.join().expect("the watch does not panic");
+            let limit = humantime::format_duration(limit);
+            outcome.map_err(|reason| {
+                if late { format!("it has not answered after {limit}") } else { reason }
+            })
         });
         self.classes = outcome.as_ref().ok().copied();
         outcome.map_err(|reason| {

@@ -237,6 +237,12 @@ fn output_hint(error: &io::Error) -> &'static str {
 }
 
 impl RunError {
+    /// Whether the reader of standard output left, which is no news to anybody.
+    #[must_use]
+    pub fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     /// The exit status that this error ends the program with.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -331,6 +337,18 @@ impl Exit {
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
+    }
+
+    /// Whether the output is there and complete: what a night is for.
+    #[must_use]
+    pub fn published(self) -> bool {
+        matches!(self, Self::Complete | Self::SomeFailed)
+    }
+
+    /// Whether a signal asked for this end.
+    #[must_use]
+    pub fn is_signal(self) -> bool {
+        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
     }
 
     /// One line for `--help` and the README.

@@ -5,11 +5,11 @@
 //! run as a whole. A module uses only those above it.
 //!
 //! ```no_run
-//! use linnaeus::{config::Config, interrupt::Stop, job::Job, run::Run};
+//! use linnaeus::{config::Config, interrupt::Stop, job::Job, run::Run, telling::Log};
 //!
 //! # fn main() -> Result<(), linnaeus::error::RunError> {
 //! let job = Job::load("jobs/digits.toml".as_ref())?;
-//! let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default())?;
+//! let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default(), &Log::silent())?;
 //! print!("{summary}");
 //! # Ok(())
 //! # }
@@ -26,6 +26,9 @@ pub mod deadline;
 
 /// SHA-256 of what a run reads and writes.
 pub mod digest;
+
+/// This very start of the program.
+pub mod invocation;
 
 /// What happens to an image between its file and the model.
 pub mod recipe;
@@ -134,6 +137,9 @@ pub mod journal;
 
 /// What a person sees meanwhile.
 pub mod progress;
+
+/// Who hears of a run.
+pub mod telling;
 
 /// Ctrl-C and its relatives.
 pub mod interrupt;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    invocation::Invocation,
     model::ModelFile,
     recipe::{Activation, InputSpec, Recipe},
 };
@@ -19,6 +20,9 @@ pub struct Manifest {
     pub schema: u32,
     /// The version of linnaeus.
     pub linnaeus: &'static str,
+    /// The run's id, machine, process and command line.
+    #[serde(flatten)]
+    pub invocation: Invocation,
     /// Whether every image has a row.
     pub complete: bool,
     /// The exit status, by name and number.

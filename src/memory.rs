@@ -50,7 +50,9 @@ impl Ceiling {
     /// The sum.
     #[must_use]
     pub fn total(&self) -> u64 {
-        [self.batches, self.decoding, self.files, self.threads].into_iter().fold(0, u64::saturating_add)
+        [self.batches, self.decoding, self.files, self.threads]
+            .into_iter()
+            .fold(0, u64::saturating_add)
     }
 }
 

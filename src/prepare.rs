@@ -88,9 +88,8 @@ impl<T: Sample> Preparer<'_, T> {
     ) -> Result<(), ItemError> {
         let Buffers { bytes, pixels, scratch } = buffers;
         let mut deadline = Deadline::after(self.image_timeout);
-        let _file = timing.measure(Stage::Read, || {
-            self.reader.read(path, &mut deadline, bytes, self.files)
-        })?;
+        let _file = timing
+            .measure(Stage::Read, || self.reader.read(path, &mut deadline, bytes, self.files))?;
         let decoded = timing
             .measure(Stage::Decode, || self.decoder.decode_by(bytes, path, pixels, &mut deadline));
         // Holding the permit: preprocessing still needs the pixels.

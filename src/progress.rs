@@ -1,12 +1,6 @@
-//! What a person sees while a run goes on: a bar on a terminal, otherwise a line now and then.
-//! The only user of indicatif.
+//! How far a run is, in figures, in words and as a bar. The only user of indicatif.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    io::{IsTerminal as _, Write as _, stderr},
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -37,78 +31,71 @@ impl Counts {
     }
 }
 
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Show {
-    /// A bar when stderr is a terminal, otherwise a line every so often.
-    Auto(Duration),
-    /// Lines even on a terminal: the rows themselves go there.
-    Lines(Duration),
-    /// Nothing.
-    Nothing,
+/// Where a run is.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// What came of the images so far.
+    pub counts: Counts,
+    /// Rows that the complete output has.
+    pub total: u64,
+    /// Rows that were there when the run began, and cost it nothing.
+    pub before: u64,
+    /// Since the first image.
+    pub elapsed: Duration,
 }
 
-/// The display of one run.
-pub struct Progress {
-    view: View,
-    started: Instant,
-    total: u64,
-    /// Rows that were there when it began, and cost this run nothing.
-    before: u64,
-}
-
-enum View {
-    Bar(ProgressBar),
-    Lines { interval: Duration, last: Instant },
-    Nothing,
-}
-
-impl Progress {
-    /// Begins to show a run of `total` rows, of which the first `before` are there already.
+impl Standing {
+    /// Images with a row, per second.
     #[must_use]
-    pub fn start(show: Show, total: u64, before: u64) -> Self {
-        let started = Instant::now();
-        let lines = |interval| View::Lines { interval, last: started };
-        let view = match show {
-            Show::Auto(_) if stderr().is_terminal() => View::Bar(bar(total)),
-            Show::Auto(interval) | Show::Lines(interval) => lines(interval),
-            Show::Nothing => View::Nothing,
-        };
-        Self { view, started, total, before }
+    pub fn rate(&self) -> f64 {
+        (self.counts.rows() - self.before) as f64 / self.elapsed.as_secs_f64().max(1e-3)
     }
 
-    /// Shows a sentence that a person should read, once.
-    pub fn note(&self, text: &str) {
-        match &self.view {
-            View::Bar(bar) => bar.suspend(|| print_line(text)),
-            View::Lines { .. } => print_line(text),
-            View::Nothing => {}
+    /// What is left, at the pace so far; `None` before the first row.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        let left = (self.total - self.counts.rows()) as f64 / self.rate();
+        Duration::try_from_secs_f64(left.round()).ok()
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rows, total) = (self.counts.rows(), self.total);
+        let percent = 100.0 * rows as f64 / total.max(1) as f64;
+        write!(f, "{rows}/{total} images ({percent:.1} %), ")?;
+        if let Some(left) = self.left() {
+            write!(f, "{} left, ", humantime::format_duration(left))?;
         }
+        write!(f, "{}{}", rate_text(self.rate()), errors_text(self.counts.errors()))
+    }
+}
+
+/// A bar on a terminal's stderr.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// Begins to show a run of `total` rows.
+    #[must_use]
+    pub fn start(total: u64) -> Self {
+        Self(bar(total))
     }
 
     /// Shows where the run is.
-    pub fn update(&mut self, counts: &Counts) {
-        let total = self.total;
-        let seconds = self.started.elapsed().as_secs_f64().max(1e-3);
-        let rate = (counts.rows() - self.before) as f64 / seconds;
-        match &mut self.view {
-            View::Bar(bar) => {
-                bar.set_position(counts.rows());
-                bar.set_message(format!("{}{}", rate_text(rate), errors_text(counts.errors())));
-            }
-            View::Lines { interval, last } if last.elapsed() >= *interval => {
-                *last = Instant::now();
-                print_line(&line(counts, total, rate));
-            }
-            View::Lines { .. } | View::Nothing => {}
-        }
+    pub fn update(&self, standing: &Standing) {
+        let errors = standing.counts.errors();
+        self.0.set_position(standing.counts.rows());
+        self.0.set_message(format!("{}{}", rate_text(standing.rate()), errors_text(errors)));
     }
 
-    /// Ends the display and leaves nothing behind.
+    /// Runs `write`, which writes lines above the bar.
+    pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+
+    /// Ends it and leaves nothing behind.
     pub fn finish(&self) {
-        if let View::Bar(bar) = &self.view {
-            bar.finish_and_clear();
-        }
+        self.0.finish_and_clear();
     }
 }
 
@@ -119,16 +106,6 @@ fn bar(total: u64) -> ProgressBar {
     bar.set_style(style.progress_chars("━╸─"));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-fn line(counts: &Counts, total: u64, rate: f64) -> String {
-    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
-    let rows = counts.rows();
-    let left = Duration::try_from_secs_f64(((total - rows) as f64 / rate).round());
-    let left = humantime::format_duration(left.unwrap_or_default());
-    let percent = 100.0 * rows as f64 / total.max(1) as f64;
-    let of_total = format!("{rows}/{total} images ({percent:.1} %), {left} left");
-    format!("{now} {of_total}, {}{}", rate_text(rate), errors_text(counts.errors()))
 }
 
 fn rate_text(rate: f64) -> String {
@@ -142,11 +119,6 @@ fn errors_text(errors: u64) -> Cow<'static, str> {
         1 => " · 1 failed".into(),
         errors => format!(" · {errors} failed").into(),
     }
-}
-
-/// A stderr that is gone must not end the run.
-fn print_line(text: &str) {
-    let _ = writeln!(stderr(), "{}", printable(text));
 }
 
 /// `text` with every control character but the line break escaped: the names of files are part of
@@ -181,13 +153,15 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
-        let counts =
-            Counts { ok: 190, failed: BTreeMap::from([("truncated", 10)]), ..Counts::default() };
-        let text = line(&counts, 400, 20.0);
-        assert!(
-            text.ends_with(" 200/400 images (50.0 %), 10s left, 20.0 images/s · 10 failed"),
-            "{text}"
+        let failed = BTreeMap::from([("truncated", 10)]);
+        let counts = Counts { ok: 190, failed, ..Counts::default() };
+        let elapsed = Duration::from_secs(10);
+        let standing = Standing { counts, total: 400, before: 100, elapsed };
+        assert_eq!(
+            standing.to_string(),
+            "200/400 images (50.0 %), 20s left, 10.0 images/s · 10 failed"
         );
-        assert!(line(&Counts::default(), 5, 0.0).contains(" 0/5 images (0.0 %), 0s left"));
+        let nothing = Standing { counts: Counts::default(), total: 9, before: 0, elapsed };
+        assert_eq!(nothing.to_string(), "0/9 images (0.0 %), 0.0 images/s");
     }
 }

@@ -1,7 +1,7 @@
 //! A whole run: opens everything, says what it would do, and does it.
 
 use std::{
-    io::{self, IsTerminal as _},
+    io,
     sync::Arc,
     time::{Instant, SystemTime},
 };
@@ -10,7 +10,7 @@ use half::f16;
 
 use crate::{
     classifier::Classifier,
-    config::{Config, Spending, Target},
+    config::{Config, Spending},
     decode::{Budget, Decoder, Policy},
     engine::Feed,
     error::{Exit, RunError},
@@ -18,13 +18,14 @@ use crate::{
     isolate::{Launch, Settings},
     job::Incremental,
     list::Entry,
+    model::ModelFile,
     output::Table,
     pipeline::Pipeline,
     prepare::Preparer,
     preprocess::Preprocessor,
-    progress::{Progress, Show},
     recipe::{Element, Recipe},
     source::Reader,
+    telling::Log,
     timing::{self, Stage, Timing},
     walk::Walk,
 };
@@ -58,21 +59,28 @@ impl Run {
         Ok(Self { config, classifier })
     }
 
-    /// Classifies everything. The first request on `stop` lets what is in flight finish.
+    /// The model file.
+    #[must_use]
+    pub fn model(&self) -> &ModelFile {
+        &self.classifier.file
+    }
+
+    /// Classifies everything, and tells `log` how it goes. The first request on `stop` lets what is
+    /// in flight finish.
     ///
     /// # Errors
     ///
     /// `Output` when rows cannot be written, `Locked` when another run writes them, `Inference`
     /// when the model fails; the output is not published then.
-    pub fn execute(self, stop: &Stop) -> Result<Summary, RunError> {
+    pub fn execute(self, stop: &Stop, log: &Log) -> Result<Summary, RunError> {
         match self.classifier.recipe.element {
-            Element::U8 => self.execute_as::<u8>(stop),
-            Element::F16 => self.execute_as::<f16>(stop),
-            Element::F32 => self.execute_as::<f32>(stop),
+            Element::U8 => self.execute_as::<u8>(stop, log),
+            Element::F16 => self.execute_as::<f16>(stop, log),
+            Element::F32 => self.execute_as::<f32>(stop, log),
         }
     }
 
-    fn execute_as<T: Feed>(mut self, stop: &Stop) -> Result<Summary, RunError> {
+    fn execute_as<T: Feed>(mut self, stop: &Stop, log: &Log) -> Result<Summary, RunError> {
         let (started, clock) = (SystemTime::now(), Instant::now());
         let engines = self.classifier.engines::<T>()?;
         let table = self.table();
@@ -106,13 +114,15 @@ impl Run {
             timing: &timing,
         };
         let entries = self.entries(&begun, first, stop, clock)?;
-        let progress = self.start_progress(&begun);
-        let mut recorder = Recorder::new(begun, top_k, &self, progress);
+        log.note(&self.headline());
+        self.found().iter().chain(&begun.notes).for_each(|line| log.note(line));
+        log.begin(begun.list.totals.rows, first);
+        let mut recorder = Recorder::new(begun, top_k, &self, log.clone());
 
         let cpu = timing::process_cpu();
         let outcome = pipeline
             .run(entries, engines, |batch| timing.measure(Stage::Write, || recorder.record(batch)));
-        recorder.finish_progress();
+        log.end_progress();
         if let Err(error) = outcome {
             recorder.abandon(&error);
             return Err(error);
@@ -125,7 +135,7 @@ impl Run {
         let mut recorded = recorder.close(stop)?;
         let journal = recorded.journal.take();
         let spent = Spent { started, elapsed, process_cpu, timing };
-        let summary = Summary::new(&self, recorded, &spent);
+        let mut summary = Summary::new(&self, recorded, &spent);
         summary.write_manifest(self.config.manifest.as_deref())?;
         if let Some(journal) = journal {
             journal.complete(self.config.incremental != Incremental::No)?;
@@ -169,13 +179,6 @@ impl Run {
             images += u64::from(matches!(entry, Ok(Entry::Candidate(_) | Entry::Suspect(_))));
             Some(entry)
         }))
-    }
-
-    fn start_progress(&self, begun: &Begun) -> Progress {
-        let progress = Progress::start(self.show(), begun.list.totals.rows, begun.output.rows());
-        progress.note(&self.headline());
-        self.found().iter().chain(&begun.notes).for_each(|line| progress.note(line));
-        progress
     }
 
     /// What was found out rather than said, and what a person should know about it.
@@ -254,15 +257,6 @@ impl Run {
             format: self.config.format,
             top_k: self.config.top_k.min(self.classifier.classes),
             labels: self.classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
-        }
-    }
-
-    fn show(&self) -> Show {
-        let interval = self.config.progress_interval;
-        match self.config.target {
-            _ if self.config.quiet => Show::Nothing,
-            Target::Stdout if io::stdout().is_terminal() => Show::Lines(interval),
-            _ => Show::Auto(interval),
         }
     }
 }

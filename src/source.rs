@@ -228,11 +228,7 @@ pub fn read_whole(
 }
 
 /// Opens a file of at most `max_bytes`.
-fn open_within(
-    path: &Path,
-    follow: bool,
-    max_bytes: u64,
-) -> Result<(File, Metadata), ItemError> {
+fn open_within(path: &Path, follow: bool, max_bytes: u64) -> Result<(File, Metadata), ItemError> {
     let (file, found) = open_regular(path, follow)?;
     if found.len() > max_bytes {
         return Err(ItemError::TooLarge {
@@ -360,7 +356,8 @@ mod tests {
     #[test]
     fn no_pause_goes_beyond_the_deadline() {
         let left = || Duration::from_millis(100);
-        let timed_out = || -> Result<(), _> { Err(ItemError::Unreadable(io::ErrorKind::TimedOut.into())) };
+        let timed_out =
+            || -> Result<(), _> { Err(ItemError::Unreadable(io::ErrorKind::TimedOut.into())) };
         let never = |pause| panic!("it pauses for {pause:?}");
         assert_eq!(try_again(3, left, never, timed_out).unwrap_err().code(), "unreadable");
     }

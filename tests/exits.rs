@@ -9,7 +9,7 @@ mod told;
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead as _, BufReader, Read as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
 };
 
 use linnaeus::error::Exit;
@@ -332,8 +332,9 @@ fn a_signal_leaves_a_valid_beginning_and_the_old_output() {
 fn a_second_signal_stops_at_once() {
     let folder = TestDir::new();
     folder.crowd("in", CROWD);
-    // Nobody reads the rows, so the first signal alone could never end this.
-    let (reader, writer) = io::pipe().unwrap();
+    // There is no room for a row and nobody makes any, so the first signal alone could never end this.
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(&[b' '; 1 << 16]).unwrap();
     let mut running = folder.classify("in", digits_model(), &[]).stdout(writer).start();
     let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
     let (mut first, mut rest) = (String::new(), String::new());

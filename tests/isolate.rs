@@ -64,8 +64,7 @@ fn launch(settings: &Settings) -> Arc<Launch> {
 fn prepare(child: &mut Child, path: &Path) -> Result<Vec<f32>, ItemError> {
     let mut slot = vec![0.0; 3 * SIDE * SIDE];
     let budget = Budget::new(2 << 30);
-    let outcome =
-        child.prepare(path, &mut slot, (&budget, &budget), &Timing::default()).unwrap();
+    let outcome = child.prepare(path, &mut slot, (&budget, &budget), &Timing::default()).unwrap();
     outcome.map(|()| slot)
 }
 

@@ -6,7 +6,7 @@ use std::{collections::HashMap, path::Path};
 use super::{
     ElementType, OnnxFile,
     graph::{all_nodes, domain_name, inner_graphs},
-    proto::{FunctionProto, NodeProto, TensorProto},
+    proto::{FunctionProto, NodeProto, SparseTensorProto, TensorProto},
     shown,
     tensor::{byte_count, element_count, is_external},
 };
@@ -29,7 +29,7 @@ impl OnnxFile {
     pub fn refusals(&self, path: &Path, memory: u64) -> Vec<String> {
         let mut refusals: Vec<_> =
             self.external_problems(path).iter().map(ToString::to_string).collect();
-        refusals.extend(self.tensors().find_map(|tensor| incomplete(tensor)));
+        refusals.extend(self.tensors().find_map(incomplete));
         let weights = self.tensors().filter_map(byte_count).fold(0, u64::saturating_add);
         if weights > memory {
             refusals.push(format!(
@@ -47,14 +47,15 @@ impl OnnxFile {
         let mut tensors = Vec::new();
         for graph in graphs {
             tensors.extend(&graph.initializer);
-            tensors.extend(graph.sparse_initializer.iter().flat_map(|sparse| sparse.parts()));
+            tensors.extend(graph.sparse_initializer.iter().flat_map(SparseTensorProto::parts));
         }
         let defaults = self.model.functions.iter().flat_map(|function| &function.attribute_proto);
         for attribute in nodes.iter().flat_map(|node| &node.attribute).chain(defaults) {
             tensors.extend(attribute.t.as_deref());
             tensors.extend(&attribute.tensors);
             let sparse = attribute.sparse_tensor.as_deref().into_iter();
-            tensors.extend(sparse.chain(&attribute.sparse_tensors).flat_map(|s| s.parts()));
+            tensors
+                .extend(sparse.chain(&attribute.sparse_tensors).flat_map(SparseTensorProto::parts));
         }
         tensors.into_iter()
     }

@@ -7,8 +7,8 @@ use super::{
     OnnxError,
     proto::{
         AttributeProto, Dimension, ElementTypeProto, FunctionProto, GraphProto, MapType,
-        ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto, StringStringEntryProto, TensorProto,
-        TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
+        ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto, StringStringEntryProto,
+        TensorProto, TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
     },
 };
 

@@ -12,9 +12,10 @@ use crate::{
     manifest::{ActivationRecord, Attempt},
     output::{Output, Previous, Written, encode_name},
     pipeline::{Batch, Outcome},
-    progress::{Counts, Progress},
+    progress::Counts,
     rank,
     recipe::Activation,
+    telling::Log,
 };
 
 use super::{Run, begin::Begun};
@@ -32,7 +33,7 @@ pub(super) struct Recorder {
     classes: usize,
     max_errors: Option<MaxErrors>,
     allow_empty: bool,
-    progress: Progress,
+    log: Log,
     counts: Counts,
     /// Images with a row when the run began.
     before: u64,
@@ -63,7 +64,7 @@ pub(super) struct Recorded {
 }
 
 impl Recorder {
-    pub(super) fn new(begun: Begun, top_k: usize, run: &Run, progress: Progress) -> Self {
+    pub(super) fn new(begun: Begun, top_k: usize, run: &Run, log: Log) -> Self {
         let Begun { output, list, records, previous, .. } = begun;
         let said = run.classifier.recipe.activation;
         let sayer = run.classifier.evidence.get("activation").cloned();
@@ -88,7 +89,7 @@ impl Recorder {
             classes: run.classifier.classes,
             max_errors: run.config.max_errors,
             allow_empty: run.config.allow_empty,
-            progress,
+            log,
             before: counts.rows(),
             kept: 0,
             counts,
@@ -129,7 +130,7 @@ impl Recorder {
         if self.due.is_due(self.output.rows()) {
             self.save(None)?;
         }
-        self.progress.update(&self.counts);
+        self.log.progress(&self.counts);
         Ok(ControlFlow::Continue(()))
     }
 
@@ -163,12 +164,14 @@ impl Recorder {
             attempt.exit = Some(exit.code());
         }
         journal.save(checkpoint)?;
+        self.log.checkpoint(checkpoint.rows, checkpoint.bytes);
         self.due = Due::after(self.output.rows());
         Ok(())
     }
 
     fn failed(&mut self, name: &[u8], error: &ItemError) -> Result<(), RunError> {
         self.output.write(name, Err(error))?;
+        self.log.image_error(name, error);
         *self.counts.failed.entry(error.code()).or_default() += 1;
         if self.examples.len() < EXAMPLES {
             // Control characters in a name must not reach the terminal.
@@ -193,17 +196,13 @@ impl Recorder {
             Activation::None => "scores are written as they are".to_owned(),
             other => format!("{other} is applied to the scores"),
         };
-        self.progress.note(&format!(
+        self.log.note(&format!(
             "{what}: {} (say `activation` under `[recipe]` to decide it yourself)",
             found.because
         ));
         let record = ActivationRecord::new(found.activation, found.because);
         self.activation = Some((found.activation, record));
         Ok(found.activation)
-    }
-
-    pub(super) fn finish_progress(&self) {
-        self.progress.finish();
     }
 
     /// Keeps what was done, as far as that is possible, when the run fails with `error`.
