@@ -94,7 +94,7 @@ impl Run {
             .thread_name(|index| format!("decode-{index}"))
             .build()
             .map_err(|error| RunError::Internal(error.to_string()))?;
-        let decoder = self.decoder();
+        let (files, decoder) = (Budget::new(self.config.max_file_bytes), self.decoder());
         let preprocessor = Preprocessor::<T>::new(self.classifier.recipe.clone());
         let timing = Timing::default();
         let launch = self.launch()?.map(Arc::new);
@@ -103,7 +103,7 @@ impl Run {
         let in_flight = journal.and_then(|journal| journal.in_flight(self.config.model.threads));
         let pipeline = Pipeline {
             pool: &pool,
-            preparer: self.preparer(&decoder, &preprocessor),
+            preparer: self.preparer(&files, &decoder, &preprocessor),
             launch: launch.as_ref(),
             isolate: self.config.patience.isolate,
             batch_size: self.classifier.topology.batch_size,
@@ -197,11 +197,12 @@ impl Run {
 
     fn preparer<'a, T>(
         &self,
+        files: &'a Budget,
         decoder: &'a Decoder,
         preprocessor: &'a Preprocessor<T>,
     ) -> Preparer<'a, T> {
         let image_timeout = self.config.patience.image_timeout;
-        Preparer { reader: self.reader(), decoder, preprocessor, image_timeout }
+        Preparer { reader: self.reader(), files, decoder, preprocessor, image_timeout }
     }
 
     fn reader(&self) -> Reader {
