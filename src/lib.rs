@@ -72,6 +72,12 @@ pub mod onnx;
 /// Rows to a file that appears whole or not at all.
 pub mod output;
 
+/// Saved predictions, read back.
+pub mod predictions;
+
+/// What images really show, as a person says it.
+pub mod truth;
+
 /// One image's tensor as a file, and its difference from another.
 pub mod tensor;
 

@@ -21,6 +21,7 @@ mod row;
 /// What a file's name ends in until it is complete.
 const PARTIAL: &str = ".partial";
 
+pub(crate) use row::begins_formula;
 pub use row::{decode_name, encode_name};
 
 /// What is written: format, classes per row, and their names.
@@ -278,6 +279,17 @@ fn is_still_at(_file: &File, _path: &Path) -> io::Result<bool> {
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
+    name.into()
+}
+
+/// The path of a file from its `path` cell.
+#[must_use]
+pub fn name_path(cell: &str) -> PathBuf {
+    let name = decode_name(cell);
+    #[cfg(unix)]
+    let name = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(name);
+    #[cfg(not(unix))]
+    let name = String::from_utf8_lossy(&name).into_owned();
     name.into()
 }
 

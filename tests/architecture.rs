@@ -22,14 +22,15 @@ const MAX_LINES: usize = 600;
 const EMPTY_NAMES: [&str; 7] = ["utils", "util", "common", "helpers", "helper", "misc", "mod"];
 
 /// Each outside crate, and the files and folders that alone may use it.
-const OWNERS: [(&str, &[&str]); 18] = [
+const OWNERS: [(&str, &[&str]); 19] = [
     ("image", &["decode/"]),
     ("libjpeg_turbo_rs", &["decode/jpeg.rs", "decode/jpeg/"]),
     ("toml", &["job.rs"]),
     ("walkdir", &["walk.rs"]),
     ("globset", &["walk.rs"]),
     ("indicatif", &["progress.rs"]),
-    ("csv", &["labels/", "output.rs", "output/"]),
+    ("csv", &["labels/", "output.rs", "output/", "predictions.rs"]),
+    ("regex", &["truth/pattern.rs"]),
     ("quick_xml", &["detect/openvino.rs"]),
     ("saphyr_parser", &["detect/yaml.rs"]),
     ("ort", &["model.rs", "engine.rs", "runtime.rs", "runtime/"]),

@@ -124,6 +124,11 @@ fn inert(label: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a cell would be run by a spreadsheet.
+pub(crate) fn begins_formula(cell: &str) -> bool {
+    cell.starts_with(FORMULA)
+}
+
 /// The text of a name in the `path` column.
 ///
 /// UTF-8 is written as it is. A name that is not UTF-8 is written as `//` and the name with `%`
