@@ -78,6 +78,9 @@ pub mod predictions;
 /// What images really show, as a person says it.
 pub mod truth;
 
+/// What predictions are worth.
+pub mod metrics;
+
 /// One image's tensor as a file, and its difference from another.
 pub mod tensor;
 
