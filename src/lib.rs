@@ -81,6 +81,18 @@ pub mod truth;
 /// What predictions are worth.
 pub mod metrics;
 
+/// Small pictures of images.
+pub mod thumbnail;
+
+/// A run that is over.
+pub mod saved_run;
+
+/// Conditions that a report has to meet.
+pub mod gate;
+
+/// What a run is worth.
+pub mod evaluate;
+
 /// One image's tensor as a file, and its difference from another.
 pub mod tensor;
 

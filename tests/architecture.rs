@@ -22,9 +22,10 @@ const MAX_LINES: usize = 600;
 const EMPTY_NAMES: [&str; 7] = ["utils", "util", "common", "helpers", "helper", "misc", "mod"];
 
 /// Each outside crate, and the files and folders that alone may use it.
-const OWNERS: [(&str, &[&str]); 19] = [
+const OWNERS: [(&str, &[&str]); 20] = [
     ("image", &["decode/"]),
-    ("libjpeg_turbo_rs", &["decode/jpeg.rs", "decode/jpeg/"]),
+    ("libjpeg_turbo_rs", &["decode/jpeg.rs", "decode/jpeg/", "thumbnail.rs"]),
+    ("minijinja", &["report.rs", "report/"]),
     ("toml", &["job.rs"]),
     ("walkdir", &["walk.rs"]),
     ("globset", &["walk.rs"]),
