@@ -93,6 +93,9 @@ pub mod gate;
 /// What a run is worth.
 pub mod evaluate;
 
+/// Reports as pages and tables.
+pub mod report;
+
 /// One image's tensor as a file, and its difference from another.
 pub mod tensor;
 

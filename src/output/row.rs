@@ -124,6 +124,12 @@ fn inert(label: &str) -> Cow<'_, str> {
     }
 }
 
+/// Appends a record of a CSV whose cells no spreadsheet runs.
+pub(crate) fn write_cells(cells: &[String], out: &mut Vec<u8>) {
+    let inert: Vec<Cow<'_, str>> = cells.iter().map(|cell| inert(cell)).collect();
+    write_record(inert.iter().map(AsRef::as_ref), out);
+}
+
 /// Whether a cell would be run by a spreadsheet.
 pub(crate) fn begins_formula(cell: &str) -> bool {
     cell.starts_with(FORMULA)
