@@ -69,13 +69,13 @@ fn classify(
     options: Options,
     inputs: Vec<std::path::PathBuf>,
 ) -> Result<Exit, RunError> {
-    let (dry_run, print_job) = (options.dry_run, options.print_job);
+    let (dry_run, print_job, restart) = (options.dry_run, options.print_job, options.restart);
     let job = base.overridden_by(options.into_job(inputs));
     if print_job {
         return print(&job.with_absolute_paths().to_toml()?);
     }
     let table = wants_table(&job);
-    let config = Config::resolve(job)?;
+    let config = Config { restart, ..Config::resolve(job)? };
     if let (Some(classes), [image], false) = (table, &config.inputs[..], dry_run) {
         return models::table(&config, image, classes);
     }

@@ -11,7 +11,7 @@ use crate::{
     decode::Limits,
     device::Device,
     error::RunError,
-    job::{Format, Job},
+    job::{Deleted, Format, Incremental, Job, LogFormat, MaxErrors},
     recipe::RecipeSpec,
     walk::{Globs, WalkOptions},
 };
@@ -28,6 +28,12 @@ const BATCH_SIZE: (usize, usize) = (8, 64);
 const MAX_THREADS: usize = 1024;
 /// Seconds between progress lines when stderr is no terminal.
 const PROGRESS_INTERVAL: u64 = 30;
+/// Tries after the first: with [`crate::source`]'s pauses they bridge some seconds.
+const RETRIES: u32 = 3;
+/// For one image: the slowest of Pillow's own test files takes under a second.
+const IMAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Slurm and Kubernetes kill 30 s after they asked.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What is refused of an image when nobody says otherwise: the limits, and bytes of its file.
 #[must_use]
@@ -139,7 +145,21 @@ pub struct Config {
     /// Where the manifest goes; nowhere for standard output, unless it was said.
     pub manifest: Option<PathBuf>,
     /// How many images may fail before the run stops.
-    pub max_errors: Option<u64>,
+    pub max_errors: Option<MaxErrors>,
+    /// How a file is read that may be unreadable for a moment, or for ever.
+    pub patience: Patience,
+    /// Whether rows of the last complete run are used again.
+    pub incremental: Incremental,
+    /// What becomes of the rows of files that are gone then.
+    pub deleted: Deleted,
+    /// How much is done before the run stops, to be gone on with.
+    pub spending: Spending,
+    /// Whether an empty folder is a complete run.
+    pub allow_empty: bool,
+    /// What an earlier run that did not end left is thrown away.
+    pub restart: bool,
+    /// Who hears of the run.
+    pub telling: Telling,
     /// Bytes of one image file.
     pub max_file_bytes: u64,
     /// What is refused before decoding.
@@ -150,6 +170,43 @@ pub struct Config {
     pub quiet: bool,
     /// Between progress lines.
     pub progress_interval: Duration,
+}
+
+/// How a file is read that may be unreadable for a moment, or for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Tries after a first one that failed for a reason that may pass.
+    pub retries: u32,
+    /// For reading, decoding and preparing one image.
+    pub image_timeout: Duration,
+    /// Decode in child processes.
+    pub isolate: bool,
+}
+
+/// How much is done before the run stops, to be gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spending {
+    /// Time.
+    pub stop_after: Option<Duration>,
+    /// Images.
+    pub limit: Option<u64>,
+    /// Time for what is in flight when the run is to stop.
+    pub grace: Duration,
+}
+
+/// Who hears of the run, besides a person at a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telling {
+    /// How messages look.
+    pub log_format: LogFormat,
+    /// Where messages go besides stderr.
+    pub log_file: Option<PathBuf>,
+    /// Where figures for Prometheus go.
+    pub metrics_file: Option<PathBuf>,
+    /// Program and arguments to run after a complete run.
+    pub on_success: Vec<String>,
+    /// Program and arguments to run after any other.
+    pub on_failure: Vec<String>,
 }
 
 impl Config {
@@ -174,6 +231,7 @@ impl Config {
             hidden: job.hidden.unwrap_or(false),
             follow_symlinks: job.follow_symlinks.unwrap_or(false),
             every_file: job.every_file.unwrap_or(false),
+            min_age: job.min_age.map(|span| span.0),
         };
         let target = match job.output {
             Some(path) if path.as_os_str() != "-" => Target::File(path),
@@ -188,7 +246,28 @@ impl Config {
             inputs,
             model: model?,
             top_k: job.top_k.map_or(1, usize::from),
-            max_errors: job.max_errors,
+            max_errors: max_errors(job.max_errors, job.fail_fast)?,
+            patience: Patience {
+                retries: job.retries.unwrap_or(RETRIES),
+                image_timeout: job.image_timeout.map_or(IMAGE_TIMEOUT, |span| span.0),
+                isolate: job.isolate.unwrap_or(false),
+            },
+            incremental: job.incremental.unwrap_or(Incremental::No),
+            deleted: job.deleted.unwrap_or(Deleted::Drop),
+            spending: Spending {
+                stop_after: job.stop_after.map(|span| span.0),
+                limit: job.limit.map(u64::from),
+                grace: job.grace.map_or(GRACE, |span| span.0),
+            },
+            allow_empty: job.allow_empty.unwrap_or(false),
+            restart: false,
+            telling: Telling {
+                log_format: job.log_format.unwrap_or(LogFormat::Text),
+                log_file: job.log_file,
+                metrics_file: job.metrics_file,
+                on_success: job.on_success.unwrap_or_default(),
+                on_failure: job.on_failure.unwrap_or_default(),
+            },
             max_file_bytes: job.max_file_bytes.map_or(MAX_FILE_BYTES, u64::from),
             limits: Limits {
                 max_pixels: job.max_pixels.map_or(MAX_PIXELS, u64::from),
@@ -221,6 +300,20 @@ impl Config {
             return Err(RunError::Usage("`output` and `manifest` are the same file".to_owned()));
         }
         Ok(())
+    }
+}
+
+fn max_errors(
+    most: Option<MaxErrors>,
+    fail_fast: Option<bool>,
+) -> Result<Option<MaxErrors>, RunError> {
+    match (most, fail_fast) {
+        (Some(most), Some(true)) if most != MaxErrors::Count(0) => Err(RunError::Usage(format!(
+            "`fail-fast` stops at the first failed image, and `max-errors = {most}` does not\nhint: \
+             leave one of them out"
+        ))),
+        (_, Some(true)) => Ok(Some(MaxErrors::Count(0))),
+        (most, _) => Ok(most),
     }
 }
 

@@ -189,6 +189,7 @@ fn walk(roots: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>, RunError> {
         hidden: false,
         follow_symlinks: false,
         every_file: false,
+        min_age: None,
     };
     let mut found = Vec::new();
     for met in Walk::new(roots, options)? {

@@ -71,6 +71,34 @@ pub enum ItemError {
         /// The panic's message.
         reason: String,
     },
+    /// The child process that decoded it died.
+    #[error("the decoder crashed on it ({how}); its own process kept the run alive")]
+    DecoderCrash {
+        /// How the process ended.
+        how: String,
+    },
+    /// Reading and decoding it took longer than it may.
+    #[error("it took longer than {limit} (key `image-timeout`)")]
+    Timeout {
+        /// The time in force.
+        limit: String,
+    },
+    /// The program died twice while this file was being read.
+    #[error(
+        "the program died while it read this file, and a second time in a process of its own ({how})"
+    )]
+    Quarantined {
+        /// How the process ended the second time.
+        how: String,
+    },
+    /// What listing the folders said of it, read back from the list of files.
+    #[error("{message}")]
+    Listed {
+        /// One of [`ItemError::CODES`].
+        code: &'static str,
+        /// The message.
+        message: String,
+    },
     /// The image is smaller than the crop that the recipe asks for.
     #[error("{0}")]
     Geometry(String),
@@ -86,7 +114,7 @@ pub enum ItemError {
 
 impl ItemError {
     /// Every code, in the order of the documentation; `ok` is not among them.
-    pub const CODES: [&str; 14] = [
+    pub const CODES: [&str; 17] = [
         "empty",
         "not_an_image",
         "unsupported_format",
@@ -99,6 +127,9 @@ impl ItemError {
         "not_regular",
         "symlink_loop",
         "decoder_panic",
+        "decoder_crash",
+        "timeout",
+        "quarantined",
         "bad_geometry",
         "bad_scores",
     ];
@@ -119,6 +150,10 @@ impl ItemError {
             Self::NotRegular { .. } => "not_regular",
             Self::SymlinkLoop => "symlink_loop",
             Self::DecoderPanic { .. } => "decoder_panic",
+            Self::DecoderCrash { .. } => "decoder_crash",
+            Self::Timeout { .. } => "timeout",
+            Self::Quarantined { .. } => "quarantined",
+            Self::Listed { code, .. } => code,
             Self::Geometry(_) => "bad_geometry",
             Self::BadScores { .. } => "bad_scores",
         }
@@ -155,11 +190,16 @@ pub enum RunError {
         source: io::Error,
     },
     /// Another run is writing the same output.
-    #[error("another run is writing {}\nhint: wait for it, or give this run another `output`", path.display())]
+    #[error("another run is writing {}{holder}\nhint: wait for it, or give this run another `output`", path.display())]
     Locked {
         /// The file.
         path: PathBuf,
+        /// Who writes it, in parentheses after a space; nothing when it is not known.
+        holder: String,
     },
+    /// What an earlier run left cannot be gone on with.
+    #[error("{0}")]
+    Mismatch(String),
     /// The model failed on a batch whose shape it had accepted.
     #[error(
         "the model failed on a batch of {images} images: {reason}\nhint: try a smaller `batch-size`"
@@ -203,6 +243,7 @@ impl RunError {
             Self::Input { .. } => Exit::Input,
             Self::Output { .. } => Exit::Output,
             Self::Locked { .. } => Exit::Locked,
+            Self::Mismatch(_) => Exit::Mismatch,
             Self::Internal(_) => Exit::Internal,
         }
     }
@@ -224,33 +265,39 @@ pub enum Exit {
     Empty,
     /// Stopped early: more images failed than `max-errors` allows.
     TooManyErrors,
+    /// Stopped early by `stop-after` or `limit`; the same command goes on.
+    Budget,
     /// The model, labels, recipe, runtime or device cannot be used.
     Model,
     /// Another run is writing the same output.
     Locked,
+    /// What an earlier run left does not fit this one.
+    Mismatch,
     /// An input root cannot be read.
     Input,
     /// The output cannot be written.
     Output,
-    /// The terminal went away (SIGHUP); what was done is in `OUTPUT.partial`.
+    /// The terminal went away (SIGHUP); the same command goes on.
     HungUp,
-    /// Ctrl-C (SIGINT); what was done is in `OUTPUT.partial`.
+    /// Ctrl-C (SIGINT); the same command goes on.
     Interrupted,
-    /// SIGTERM; what was done is in `OUTPUT.partial`.
+    /// SIGTERM; the same command goes on.
     Terminated,
 }
 
 impl Exit {
     /// Every status, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Complete,
         Self::Internal,
         Self::Usage,
         Self::SomeFailed,
         Self::Empty,
         Self::TooManyErrors,
+        Self::Budget,
         Self::Model,
         Self::Locked,
+        Self::Mismatch,
         Self::Input,
         Self::Output,
         Self::HungUp,
@@ -270,8 +317,10 @@ impl Exit {
             Self::SomeFailed => 3,
             Self::Empty => 4,
             Self::TooManyErrors => 5,
+            Self::Budget => 7,
             Self::Model => 10,
             Self::Locked => 11,
+            Self::Mismatch => 12,
             Self::Input => 13,
             Self::Output => 74,
             Self::HungUp => 129,
@@ -291,12 +340,14 @@ impl Exit {
             Self::Empty => "no image was found; the old output is left as it was",
             Self::TooManyErrors => "stopped early: more images failed than `max-errors` allows",
             Self::Model => "the model, labels, recipe, runtime or device cannot be used",
+            Self::Budget => "stopped by `stop-after` or `limit`; the same command goes on",
             Self::Locked => "another run is writing the same output",
+            Self::Mismatch => "what an earlier run left does not fit this one; see `--restart`",
             Self::Input => "an input cannot be read",
             Self::Output => "the output cannot be written",
-            Self::HungUp => "hung up (SIGHUP); what was done is in OUTPUT.partial",
-            Self::Interrupted => "interrupted (SIGINT); what was done is in OUTPUT.partial",
-            Self::Terminated => "terminated (SIGTERM); what was done is in OUTPUT.partial",
+            Self::HungUp => "hung up (SIGHUP); the same command goes on",
+            Self::Interrupted => "interrupted (SIGINT); the same command goes on",
+            Self::Terminated => "terminated (SIGTERM); the same command goes on",
         }
     }
 }
@@ -314,6 +365,6 @@ mod tests {
     #[test]
     fn exit_codes_are_a_published_contract() {
         let codes = Exit::ALL.map(Exit::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 10, 11, 13, 74, 129, 130, 143]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 7, 10, 11, 12, 13, 74, 129, 130, 143]);
     }
 }

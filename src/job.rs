@@ -5,162 +5,143 @@ use std::{
     env, fs,
     num::{NonZeroU64, NonZeroUsize},
     path::{self, Path, PathBuf},
-    str::FromStr,
 };
 
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use crate::{
-    device::Device,
-    error::RunError,
-    recipe::{RecipeSpec, as_text},
-};
+use crate::{device::Device, error::RunError, recipe::RecipeSpec};
 
-/// A job: every key of a job file. The flags of `classify` and `run` have the same names.
-///
-/// `None` is "not said". Defaults are decided in [`crate::config`] alone.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Job {
+mod values;
+
+pub use values::{Deleted, Format, Incremental, LogFormat, MaxErrors, Span};
+
+/// Defines [`Job`], its list of keys and its merging from one list, so that a key is said once.
+macro_rules! keys {
+    ($($(#[doc = $doc:literal])+ $field:ident = $key:literal: $type:ty,)+) => {
+        /// A job: every key of a job file. The flags of `classify` and `run` have the same names.
+        ///
+        /// `None` is "not said". Defaults are decided in [`crate::config`] alone.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Job {
+            $(
+                $(#[doc = $doc])+
+                #[serde(rename = $key, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$type>,
+            )+
+            /// How images are prepared.
+            #[serde(skip_serializing_if = "is_unsaid")]
+            pub recipe: RecipeSpec,
+        }
+
+        impl Job {
+            /// The keys of a job file.
+            pub const KEYS: &[&str] = &[$($key,)+ "recipe"];
+
+            /// Takes every key that `flags` sets, and keeps the others.
+            #[must_use]
+            pub fn overridden_by(self, flags: Self) -> Self {
+                Self {
+                    $($field: flags.$field.or(self.$field),)+
+                    recipe: self.recipe.overridden_by(flags.recipe),
+                }
+            }
+        }
+    };
+}
+
+keys! {
     /// Folders and files to classify.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<Vec<PathBuf>>,
+    inputs = "inputs": Vec<PathBuf>,
     /// Patterns of which a file must match one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub include: Option<Vec<String>>,
+    include = "include": Vec<String>,
     /// Patterns of files and folders to leave out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exclude: Option<Vec<String>>,
+    exclude = "exclude": Vec<String>,
     /// Also names that begin with a dot.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hidden: Option<bool>,
+    hidden = "hidden": bool,
     /// Also what symbolic links lead to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub follow_symlinks: Option<bool>,
+    follow_symlinks = "follow-symlinks": bool,
     /// Rows for files that are no images, too.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub every_file: Option<bool>,
+    every_file = "every-file": bool,
     /// The ONNX model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<PathBuf>,
+    model = "model": PathBuf,
     /// The model's output to read, when it has several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_output: Option<String>,
+    model_output = "model-output": String,
     /// Names of the classes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub labels: Option<PathBuf>,
+    labels = "labels": PathBuf,
     /// Classes before the first label, such as 1 for a background class that the labels leave out;
     /// below zero, labels before the first class.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub label_offset: Option<i64>,
+    label_offset = "label-offset": i64,
     /// Where the model runs.
-    #[serde(with = "as_text", skip_serializing_if = "Option::is_none", default)]
-    pub device: Option<Device>,
+    device = "device": Device,
     /// The ONNX Runtime library to load instead of the bundled one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub onnxruntime: Option<PathBuf>,
+    onnxruntime = "onnxruntime": PathBuf,
     /// Images per model call.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch_size: Option<NonZeroUsize>,
+    batch_size = "batch-size": NonZeroUsize,
     /// Processor threads.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub threads: Option<NonZeroUsize>,
+    threads = "threads": NonZeroUsize,
     /// Copies of the model that run side by side.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sessions: Option<NonZeroUsize>,
+    sessions = "sessions": NonZeroUsize,
     /// Classes per image in the output.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_k: Option<NonZeroUsize>,
+    top_k = "top-k": NonZeroUsize,
     /// The output file; `-` is standard output.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<PathBuf>,
+    output = "output": PathBuf,
     /// The output's format.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
+    format = "format": Format,
     /// The run manifest, when it is not to be beside the output.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub manifest: Option<PathBuf>,
+    manifest = "manifest": PathBuf,
     /// Stop when more images than this have failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_errors: Option<u64>,
+    max_errors = "max-errors": MaxErrors,
     /// Bytes of one image file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_file_bytes: Option<NonZeroU64>,
+    max_file_bytes = "max-file-bytes": NonZeroU64,
     /// Pixels of one image.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_pixels: Option<NonZeroU64>,
+    max_pixels = "max-pixels": NonZeroU64,
     /// Bytes that all images being decoded may take together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decode_memory: Option<NonZeroU64>,
+    decode_memory = "decode-memory": NonZeroU64,
     /// Nothing on stderr but errors.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quiet: Option<bool>,
+    quiet = "quiet": bool,
     /// Seconds between progress lines when stderr is no terminal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub progress_interval: Option<NonZeroU64>,
-    /// How images are prepared.
-    #[serde(skip_serializing_if = "is_unsaid", default)]
-    pub recipe: RecipeSpec,
+    progress_interval = "progress-interval": NonZeroU64,
+    /// Stop at the first image that fails.
+    fail_fast = "fail-fast": bool,
+    /// Tries after a first one that failed for a reason that may pass, such as a network folder's.
+    retries = "retries": u32,
+    /// For reading, decoding and preparing one image.
+    image_timeout = "image-timeout": Span,
+    /// Decode in child processes, so that a crash costs one row.
+    isolate = "isolate": bool,
+    /// Leave files out that changed less than this ago.
+    min_age = "min-age": Span,
+    /// Classify only what is new or changed since the last complete run.
+    incremental = "incremental": Incremental,
+    /// What becomes of the rows of files that are gone, on an incremental run.
+    deleted = "deleted": Deleted,
+    /// Stop after this time, to be gone on with.
+    stop_after = "stop-after": Span,
+    /// Stop after this many images, to be gone on with.
+    limit = "limit": NonZeroU64,
+    /// For what is in flight when a signal or `stop-after` ends the run.
+    grace = "grace": Span,
+    /// An empty folder is a complete run.
+    allow_empty = "allow-empty": bool,
+    /// How messages look.
+    log_format = "log-format": LogFormat,
+    /// Where messages go besides stderr.
+    log_file = "log-file": PathBuf,
+    /// Where figures for Prometheus go.
+    metrics_file = "metrics-file": PathBuf,
+    /// Program and arguments to run after a complete run; the manifest's path is added.
+    on_success = "on-success": Vec<String>,
+    /// Program and arguments to run after any other; the manifest's path is added.
+    on_failure = "on-failure": Vec<String>,
 }
 
 fn is_unsaid(recipe: &RecipeSpec) -> bool {
     *recipe == RecipeSpec::default()
 }
 
-/// The output's format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// RFC 4180, with a header.
-    Csv,
-    /// One JSON object per line.
-    Jsonl,
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "csv" => Ok(Self::Csv),
-            "jsonl" => Ok(Self::Jsonl),
-            _ => Err(format!("`format = \"{text}\"` is not known; write csv or jsonl")),
-        }
-    }
-}
-
 impl Job {
-    /// The keys of a job file.
-    pub const KEYS: [&str; 26] = [
-        "inputs",
-        "include",
-        "exclude",
-        "hidden",
-        "follow-symlinks",
-        "every-file",
-        "model",
-        "model-output",
-        "labels",
-        "label-offset",
-        "device",
-        "onnxruntime",
-        "batch-size",
-        "threads",
-        "sessions",
-        "top-k",
-        "output",
-        "format",
-        "manifest",
-        "max-errors",
-        "max-file-bytes",
-        "max-pixels",
-        "decode-memory",
-        "quiet",
-        "progress-interval",
-        "recipe",
-    ];
-
     /// Reads a job file. Its relative paths are relative to its own folder.
     ///
     /// # Errors
@@ -191,7 +172,7 @@ impl Job {
     pub fn parse(text: &str, file: &Path) -> Result<Self, RunError> {
         let place = |at: usize| format!("{}:{}", file.display(), line_of(text, at));
         let table = DeTable::parse(text).map_err(|error| bad_toml(&error, &place))?;
-        check_keys(table.get_ref(), &Self::KEYS, "", &place)?;
+        check_keys(table.get_ref(), Self::KEYS, "", &place)?;
         if let Some(recipe) = table.get_ref().get("recipe").and_then(|r| r.get_ref().as_table()) {
             check_keys(recipe, &RecipeSpec::KEYS, " under `[recipe]`", &place)?;
         }
@@ -224,42 +205,11 @@ impl Job {
             &mut self.onnxruntime,
             &mut self.output,
             &mut self.manifest,
+            &mut self.log_file,
+            &mut self.metrics_file,
         ];
         let all = single.into_iter().flatten().chain(self.inputs.iter_mut().flatten());
         all.filter(|path| path.as_os_str() != "-" && path.as_os_str() != "none")
-    }
-
-    /// Takes every key that `flags` sets, and keeps the others.
-    #[must_use]
-    pub fn overridden_by(self, flags: Self) -> Self {
-        Self {
-            inputs: flags.inputs.or(self.inputs),
-            include: flags.include.or(self.include),
-            exclude: flags.exclude.or(self.exclude),
-            hidden: flags.hidden.or(self.hidden),
-            follow_symlinks: flags.follow_symlinks.or(self.follow_symlinks),
-            every_file: flags.every_file.or(self.every_file),
-            model: flags.model.or(self.model),
-            model_output: flags.model_output.or(self.model_output),
-            labels: flags.labels.or(self.labels),
-            label_offset: flags.label_offset.or(self.label_offset),
-            device: flags.device.or(self.device),
-            onnxruntime: flags.onnxruntime.or(self.onnxruntime),
-            batch_size: flags.batch_size.or(self.batch_size),
-            threads: flags.threads.or(self.threads),
-            sessions: flags.sessions.or(self.sessions),
-            top_k: flags.top_k.or(self.top_k),
-            output: flags.output.or(self.output),
-            format: flags.format.or(self.format),
-            manifest: flags.manifest.or(self.manifest),
-            max_errors: flags.max_errors.or(self.max_errors),
-            max_file_bytes: flags.max_file_bytes.or(self.max_file_bytes),
-            max_pixels: flags.max_pixels.or(self.max_pixels),
-            decode_memory: flags.decode_memory.or(self.decode_memory),
-            quiet: flags.quiet.or(self.quiet),
-            progress_interval: flags.progress_interval.or(self.progress_interval),
-            recipe: self.recipe.overridden_by(flags.recipe),
-        }
     }
 
     /// The job as a job file.
@@ -375,14 +325,19 @@ mod tests {
                     labels = 'l'\nlabel-offset = 1\ndevice = 'cuda:1'\nonnxruntime = 'r'\nbatch-size = 4\n\
                     threads = 2\nsessions = 1\ntop-k = 5\noutput = 'o.csv'\nformat = 'csv'\n\
                     manifest = 'r.json'\nmax-errors = 0\nmax-file-bytes = 1\nmax-pixels = 2\n\
-                    decode-memory = 3\nquiet = true\nprogress-interval = 9\n[recipe]\n\
+                    decode-memory = 3\nquiet = true\nprogress-interval = 9\nfail-fast = false\n\
+                    retries = 0\nimage-timeout = '30s'\nisolate = true\nmin-age = '2m'\n\
+                    incremental = 'content'\ndeleted = 'keep'\nstop-after = '5h 30m'\n\
+                    limit = 9\ngrace = '20s'\nallow-empty = true\nlog-format = 'json'\n\
+                    log-file = 'l'\nmetrics-file = 'm.prom'\non-success = ['a', '-b']\n\
+                    on-failure = ['c']\n[recipe]\n\
                     mean = [0.485, 0.456, 0.406]\nscale = '1/255'\n";
         let job = parse(text).unwrap();
         let printed = job.to_toml().unwrap();
         assert_eq!(parse(&printed).unwrap(), job, "{printed}");
         let table: toml::Table = printed.parse().unwrap();
         let keys: Vec<_> = table.keys().map(String::as_str).collect();
-        let mut listed = Job::KEYS;
+        let mut listed = Job::KEYS.to_vec();
         listed.sort_unstable();
         let mut sorted = keys;
         sorted.sort_unstable();

@@ -243,7 +243,7 @@ fn lock(partial: &Path, target: &Path) -> Result<File, RunError> {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(RunError::Locked { path: target.to_owned() });
+                return Err(RunError::Locked { path: target.to_owned(), holder: String::new() });
             }
             // Some network file systems have no locks; a single run there is as safe as before.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}

@@ -48,18 +48,24 @@ pub struct Batch<T> {
 impl<T: Sample> Batch<T> {
     fn new(elements: usize) -> Self {
         let tensor = vec![T::default(); elements];
-        Self { items: Vec::new(), tensor, images: 0, scores: Vec::new(), skipped: [0; 3] }
+        Self {
+            items: Vec::new(),
+            tensor,
+            images: 0,
+            scores: Vec::new(),
+            skipped: [0; Skip::ALL.len()],
+        }
     }
 
     fn clear(&mut self) {
         self.items.clear();
         self.scores.clear();
         self.images = 0;
-        self.skipped = [0; 3];
+        self.skipped = [0; Skip::ALL.len()];
     }
 
     fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.skipped == [0; 3]
+        self.items.is_empty() && self.skipped == [0; Skip::ALL.len()]
     }
 }
 

@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
         let counts =
-            Counts { ok: 90, failed: BTreeMap::from([("truncated", 10)]), skipped: [100, 0, 0] };
+            Counts { ok: 90, failed: BTreeMap::from([("truncated", 10)]), skipped: [100, 0, 0, 0] };
         let text = line(&counts, 400, 10.0);
         assert!(
             text.ends_with(" 200/400 files (50.0 %), 10s left, 10.0 images/s · 10 failed"),

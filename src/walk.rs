@@ -5,6 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -29,6 +30,8 @@ pub struct WalkOptions {
     pub follow_symlinks: bool,
     /// Rows for files that are no images, too.
     pub every_file: bool,
+    /// Files that changed less than this ago are left out.
+    pub min_age: Option<Duration>,
 }
 
 /// Patterns for relative paths. One without `/` matches a name in any folder.
@@ -80,11 +83,13 @@ pub enum Skip {
     Symlink,
     /// A pipe, socket or device.
     Special,
+    /// A file that changed less than `min-age` ago: something may still be writing it.
+    TooYoung,
 }
 
 impl Skip {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::NotAnImage, Self::Symlink, Self::Special];
+    pub const ALL: [Self; 4] = [Self::NotAnImage, Self::Symlink, Self::Special, Self::TooYoung];
 
     /// The word for it in the summary and the manifest.
     #[must_use]
@@ -93,6 +98,7 @@ impl Skip {
             Self::NotAnImage => "not an image",
             Self::Symlink => "symbolic link, not followed",
             Self::Special => "pipe, socket or device",
+            Self::TooYoung => "younger than `min-age`",
         }
     }
 }
@@ -178,6 +184,9 @@ impl Walk {
                 Met::Skipped(Skip::Special)
             });
         }
+        if options.min_age.is_some_and(|age| is_younger(entry.path(), age)) {
+            return Some(Met::Skipped(Skip::TooYoung));
+        }
         if wanted {
             return Some(Met::Candidate(source()));
         }
@@ -208,6 +217,13 @@ impl Walk {
         };
         Ok(Met::Failed(source, reason))
     }
+}
+
+/// Whether a file changed less than `age` ago. One from the future did; one that cannot be looked
+/// at is told when it is read.
+fn is_younger(path: &Path, age: Duration) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|at| SystemTime::now().duration_since(at).unwrap_or_default() < age)
 }
 
 /// The file at `path`, named as seen from its root.
@@ -273,6 +289,7 @@ mod tests {
             hidden: false,
             follow_symlinks: false,
             every_file: false,
+            min_age: None,
         }
     }
 

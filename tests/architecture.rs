@@ -42,7 +42,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("zip", &["keras/archive.rs"]),
     ("hdf5_reader", &["keras/hdf5.rs"]),
     ("bytes", &["onnx.rs", "onnx/"]),
-    ("clap", &["main.rs", "cli.rs", "commands.rs"]),
+    ("clap", &["main.rs", "cli.rs", "cli/", "commands.rs"]),
 ];
 
 /// Files that start threads: the stages, the counting for the progress bar, the signals, and the

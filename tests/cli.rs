@@ -40,7 +40,10 @@ fn flags(help: &str) -> BTreeSet<String> {
 /// The flags that a command must have: the keys of a job file, and what is no key.
 fn keys(more: &[&str]) -> BTreeSet<String> {
     let job = Job::KEYS.iter().filter(|key| !["recipe", "inputs"].contains(key));
-    let all = job.chain(&RecipeSpec::KEYS).chain(&["dry-run", "print-job", "help"]).chain(more);
+    let all = job
+        .chain(&RecipeSpec::KEYS)
+        .chain(&["dry-run", "print-job", "restart", "help"])
+        .chain(more);
     all.map(|&key| key.to_owned()).collect()
 }
 

@@ -339,6 +339,7 @@ fn walk_options() -> WalkOptions {
         hidden: false,
         follow_symlinks: true,
         every_file: false,
+        min_age: None,
     }
 }
 
@@ -476,7 +477,9 @@ fn every_error_code_has_a_cause() {
         bad_scores(),
     ];
     let codes = causes.each_ref().map(ItemError::code);
-    assert_eq!(codes, ItemError::CODES);
+    let elsewhere = ["decoder_crash", "timeout", "quarantined"];
+    let here = ItemError::CODES.into_iter().filter(|code| !elsewhere.contains(code));
+    assert!(here.eq(codes), "{codes:?}");
     for error in &causes {
         println!("{}: {error}", error.code());
         let message = error.to_string();

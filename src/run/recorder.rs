@@ -6,6 +6,7 @@ use crate::{
     detect,
     error::{Exit, ItemError, RunError},
     interrupt::Stop,
+    job::MaxErrors,
     manifest::ActivationRecord,
     output::{Output, Written, encode_name},
     pipeline::Batch,
@@ -23,7 +24,7 @@ pub(super) struct Recorder {
     output: Output,
     top_k: usize,
     classes: usize,
-    max_errors: Option<u64>,
+    max_errors: Option<MaxErrors>,
     progress: Progress,
     counts: Counts,
     activation: Option<(Activation, ActivationRecord)>,
@@ -102,7 +103,8 @@ impl Recorder {
             let name: String = encode_name(name).chars().flat_map(char::escape_debug).collect();
             self.examples.push(format!("{name}: {error}"));
         }
-        self.too_many = self.max_errors.is_some_and(|limit| self.counts.errors() > limit);
+        self.too_many =
+            self.max_errors.is_some_and(|most| most.exceeded(self.counts.errors(), u64::MAX));
         Ok(())
     }
 
