@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     error::RunError,
     gate::{Gate, Measure, Measures, Outcome},
+    job::EvaluateSpec,
     metrics::{
         self, Averages, Calibration, ClassFigures, Confusion, Coverage, Curve, Item, Losses, Point,
         Slice, Temperature,
@@ -53,6 +54,38 @@ pub struct Options {
     pub look: usize,
     /// Most thumbnails.
     pub thumbnails: usize,
+}
+
+/// Most images that are looked at when nobody says how many.
+const LOOK: usize = 1000;
+/// Most thumbnails when nobody says how many.
+const THUMBNAILS: usize = 160;
+
+impl Options {
+    /// Decides what the keys under `[evaluate]`, or the flags, leave open.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` when there is no `truth`, or it or the gate is none.
+    pub fn resolve(spec: EvaluateSpec, given: Given) -> Result<Self, RunError> {
+        let Some(truth) = spec.truth else {
+            return Err(RunError::Usage(
+                "nothing says what the images show\nhint: say `truth`: `folders`, `parents`, \
+                 `pattern:{class}_*.jpg`, or a file"
+                    .to_owned(),
+            ));
+        };
+        let gate = spec.gate.map(|gate| gate.parse()).transpose().map_err(RunError::Usage)?;
+        Ok(Self {
+            given: Given { class_map: spec.class_map.or(given.class_map), ..given },
+            truth: Source::said(&truth).map_err(RunError::Usage)?,
+            columns: Columns { path: spec.truth_path, class: spec.truth_class },
+            corrections: spec.corrections,
+            gate,
+            look: spec.look.map_or(LOOK, usize::from),
+            thumbnails: spec.thumbnails.unwrap_or(THUMBNAILS),
+        })
+    }
 }
 
 /// The figures of `evaluate` that a gate may ask for.

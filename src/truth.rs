@@ -1,7 +1,10 @@
 //! What images really show, as a person says it: folders, tables, names of files; and how that is
 //! joined with rows and classes.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 mod classes;
 mod join;
@@ -43,6 +46,15 @@ impl FromStr for Source {
 }
 
 impl Source {
+    /// Reads the key or flag `truth`.
+    ///
+    /// # Errors
+    ///
+    /// A message when a pattern is none.
+    pub fn said(truth: &Path) -> Result<Self, String> {
+        truth.to_str().map_or_else(|| Ok(Self::File(truth.to_owned())), str::parse)
+    }
+
     /// As a sentence's end, for a person.
     #[must_use]
     pub fn describe(&self) -> String {
