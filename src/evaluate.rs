@@ -272,7 +272,7 @@ pub struct Evaluation {
     pub coverage: Coverage,
     /// Confidence and whether it is right, of every image.
     pub confidences: Vec<(f64, bool)>,
-    /// Names of the classes that occur.
+    /// Short names of the classes that occur.
     pub names: BTreeMap<u32, String>,
     /// Every wrong image: path, truth, prediction, confidence; the surest first.
     pub wrong: Vec<(String, u32, u32, f64)>,
@@ -406,8 +406,7 @@ impl<'a> Scored<'a> {
             galleries,
             gate: Vec::new(),
         };
-        let occurring = confusion.classes().into_iter();
-        let names = occurring.map(|class| (class, classes.name(class))).collect();
+        let names = classes.short_names(&confusion.classes());
         let wrong = self.wrong(run);
         Evaluation { report, confusion, curves, coverage, confidences, names, wrong }
     }

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::Serialize;
 
-use crate::statistics::{two_sided, wilson_within};
+use crate::statistics::{paired_difference, two_sided, wilson_within};
 
 /// Conditions, all of which have to hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +59,16 @@ pub enum Measure {
         /// All.
         count: u64,
     },
+    /// A difference of two shares of the same images, and of bootstrap samples, sorted. Its interval has
+    /// the outer ends of their quantiles' and of [`paired_difference`]'s.
+    Paired {
+        /// The difference.
+        value: f64,
+        /// Of the samples.
+        samples: Vec<f64>,
+        /// Images of which only the first is right, only the second, and all.
+        counts: [u64; 3],
+    },
     /// A figure and the same of bootstrap samples, sorted: its interval is their quantiles.
     Sampled {
         /// The figure itself.
@@ -87,7 +97,7 @@ pub struct Outcome {
 impl Measure {
     fn value(&self) -> f64 {
         match self {
-            Self::Plain(value) | Self::Sampled { value, .. } => *value,
+            Self::Plain(value) | Self::Sampled { value, .. } | Self::Paired { value, .. } => *value,
             Self::Share { count: 0, .. } => f64::NAN,
             Self::Share { hits, count } => *hits as f64 / *count as f64,
         }
@@ -99,21 +109,24 @@ impl Measure {
         match self {
             Self::Plain(_) => None,
             Self::Share { hits, count } => Some(wilson_within(*hits, *count, two_sided(level))),
-            Self::Sampled { samples, .. } => {
-                let at = |share: f64| {
-                    let place = share * samples.len().saturating_sub(1) as f64;
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        clippy::cast_sign_loss,
-                        reason = "an index"
-                    )]
-                    samples.get(place.round() as usize).copied().unwrap_or(f64::NAN)
-                };
-                let tail = (1.0 - level) / 2.0;
-                Some([at(tail), at(1.0 - tail)])
+            Self::Sampled { samples, .. } => Some(quantiles(samples, level)),
+            Self::Paired { samples, counts, .. } => {
+                let sampled = quantiles(samples, level);
+                let formula = paired_difference(*counts, two_sided(level));
+                Some([sampled[0].min(formula[0]), sampled[1].max(formula[1])])
             }
         }
     }
+}
+
+/// The nearest-rank quantiles of sorted samples that hold the `level` between them.
+fn quantiles(samples: &[f64], level: f64) -> [f64; 2] {
+    let tail = (1.0 - level) / 2.0;
+    [tail, 1.0 - tail].map(|share| {
+        let place = share * samples.len().saturating_sub(1) as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        samples.get(place.round() as usize).copied().unwrap_or(f64::NAN)
+    })
 }
 
 impl FromStr for Gate {

@@ -93,6 +93,9 @@ pub mod gate;
 /// What a run is worth.
 pub mod evaluate;
 
+/// Whether another run is better.
+pub mod compare;
+
 /// Reports as pages and tables.
 pub mod report;
 

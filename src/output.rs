@@ -21,7 +21,7 @@ mod row;
 /// What a file's name ends in until it is complete.
 const PARTIAL: &str = ".partial";
 
-pub(crate) use row::{begins_formula, write_cells};
+pub(crate) use row::{begins_formula, guarded_path, write_cells};
 pub use row::{decode_name, encode_name};
 
 /// What is written: format, classes per row, and their names.

@@ -175,6 +175,13 @@ impl Predictions {
         &self.scores[start..start + count]
     }
 
+    /// Gives classes other indices; those that are not named keep theirs.
+    pub fn renumber(&mut self, indices: &BTreeMap<u32, u32>) {
+        for score in &mut self.scores {
+            score.class = indices.get(&score.class).copied().unwrap_or(score.class);
+        }
+    }
+
     /// Names of the classes that occur.
     #[must_use]
     pub fn names(&self) -> &BTreeMap<u32, String> {

@@ -9,9 +9,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use minijinja::{AutoEscape, Environment, Value, context};
 use sha2::{Digest as _, Sha256};
 
-use crate::{error::RunError, evaluate::Evaluation, output};
+use crate::{compare::Comparison, error::RunError, evaluate::Evaluation, output};
 
 mod chart;
+mod comparison;
 mod evaluation;
 mod markdown;
 mod matrix;
@@ -20,9 +21,10 @@ mod text;
 
 const STYLE: &str = include_str!("report/style.css");
 const SCRIPT: &str = include_str!("report/script.js");
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 4] = [
     ("page.html", include_str!("report/page.html")),
     ("evaluation.html", include_str!("report/evaluation.html")),
+    ("comparison.html", include_str!("report/comparison.html")),
     ("run.html", include_str!("report/run.html")),
 ];
 
@@ -42,6 +44,29 @@ pub fn write_evaluation(evaluation: &Evaluation, page: &Path) -> Result<Vec<Path
         (page.with_extension("confusion.csv"), tables::confusion(evaluation)),
     ];
     write(files)
+}
+
+/// Writes the report of a comparison: the page, and beside it `NAME.json` and `NAME.flips.csv`. Gives the
+/// paths of all.
+///
+/// # Errors
+///
+/// `Output` when one cannot be written.
+pub fn write_comparison(comparison: &Comparison, page: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let folder = folder_of(page)?;
+    let html = comparison::page(comparison, &folder).map_err(|error| internal(&error))?;
+    let files = [
+        (page.to_owned(), html.into_bytes()),
+        (page.with_extension("json"), json(&comparison.report)?),
+        (page.with_extension("flips.csv"), comparison::table(&comparison.changed)),
+    ];
+    write(files)
+}
+
+/// The report of a comparison as a short Markdown text; `page` is named when there is one.
+#[must_use]
+pub fn comparison_summary(comparison: &Comparison, page: Option<&Path>) -> String {
+    markdown::comparison(comparison, page)
 }
 
 /// The report of an evaluation as a short Markdown text; `page` is named when there is one.
@@ -89,6 +114,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_filter("n", |value: u64| grouped(value));
     environment.add_filter("pct", |share: f64| format!("{:.1}\u{a0}%", 100.0 * share));
     environment.add_filter("pct0", |share: f64| format!("{:.0}\u{a0}%", 100.0 * share));
+    environment.add_filter("pct2", |share: f64| format!("{:.2}\u{a0}%", 100.0 * share));
     environment.add_filter("f1", |value: f64| format!("{value:.1}"));
     environment.add_filter("f2", |value: f64| format!("{value:.2}"));
     environment.add_filter("f3", |value: f64| format!("{value:.3}"));

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use linnaeus::{
+    compare::{self, Comparison},
     error::{Exit, RunError},
     evaluate::{Evaluation, Options},
     job::EvaluateSpec,
@@ -35,6 +36,13 @@ pub(super) fn evaluate_file(
 }
 
 pub(super) fn compare(flags: Compare) -> Result<Exit, RunError> {
-    let ([_a, _b], _spec, _given) = flags.into_spec();
-    Err(RunError::Internal("not yet".to_owned()))
+    let ([a, b], spec, given) = flags.into_spec();
+    let page = spec.report.clone();
+    let options = compare::Options::resolve(spec, given)?;
+    let comparison = Comparison::new([&a, &b], &options)?;
+    if let Some(page) = &page {
+        report::write_comparison(&comparison, page)?;
+    }
+    print(&printable(&report::comparison_summary(&comparison, page.as_deref())))?;
+    Ok(if comparison.passes() { Exit::Complete } else { Exit::Gate })
 }

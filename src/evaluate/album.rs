@@ -35,6 +35,9 @@ pub struct Shown {
     pub truth_names: Vec<String>,
     /// The best classes: index, name, probability.
     pub top: Vec<(u32, String, f64)>,
+    /// The class that it looks like, when its label is likely an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looks_like: Option<(u32, String)>,
     /// Why it is shown, when the gallery does not say it.
     pub note: String,
     /// The file.
@@ -120,6 +123,7 @@ impl<'a> Album<'a> {
             truth: item.answers.to_vec(),
             truth_names: item.answers.iter().map(|&class| name(class)).collect(),
             top: top.map(|score| (score.class, name(score.class), score.probability)).collect(),
+            looks_like: None,
             note,
             image: run.image(self.rows[at]),
             picture,
@@ -140,8 +144,9 @@ impl<'a> Album<'a> {
         };
         let worst = all(self, worst);
         let likely = suspects.iter().take(MOST).map(|suspect| {
-            let looks_like = self.run.classes.name(suspect.looks_like);
-            self.shown(suspect.item, format!("looks like {looks_like}"))
+            let class = suspect.looks_like;
+            let looks_like = Some((class, self.run.classes.name(class)));
+            Shown { looks_like, ..self.shown(suspect.item, String::new()) }
         });
         let label_errors = (suspects.len() as u64, likely.collect());
         let unsure = all(self, unsure);

@@ -124,6 +124,12 @@ fn inert(label: &str) -> Cow<'_, str> {
     }
 }
 
+/// A `path` cell that no spreadsheet runs: `./x` is the same file as `x`, so the column still joins
+/// with what it came from.
+pub(crate) fn guarded_path(path: &str) -> String {
+    if begins_formula(path) { format!("./{path}") } else { path.to_owned() }
+}
+
 /// Appends a record of a CSV whose cells no spreadsheet runs.
 pub(crate) fn write_cells(cells: &[String], out: &mut Vec<u8>) {
     let inert: Vec<Cow<'_, str>> = cells.iter().map(|cell| inert(cell)).collect();

@@ -10,7 +10,7 @@ const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 52.0;
 const TOP: f64 = 14.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 26.0;
 const BOTTOM: f64 = 44.0;
 
 /// Bins of the histogram of confidences.
@@ -121,8 +121,8 @@ pub(super) fn reliability(calibration: &Calibration) -> String {
         );
         let across = [bin.low, bin.high];
         plane.bar(across, [0.0, bin.accuracy], ("right", &title));
-        let (low, high) = (bin.accuracy.min(bin.confidence), bin.accuracy.max(bin.confidence));
-        plane.bar(across, [low, high], ("gap", &title));
+        let [from, to] = across;
+        plane.line("expected", [[from + 0.004, bin.confidence], [to - 0.004, bin.confidence]]);
     }
     plane.line("ideal", [[0.0, 0.0], [1.0, 1.0]]);
     let title = format!(
@@ -137,14 +137,9 @@ pub(super) fn reliability(calibration: &Calibration) -> String {
 pub(super) fn confidences(pairs: &[(f64, bool)]) -> String {
     let mut counts = [[0u64; 2]; BINS];
     for &(confidence, right) in pairs {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-        let at = (confidence * BINS as f64) as usize;
-        counts[at.min(BINS - 1)][usize::from(!right)] += 1;
+        counts[bin_of(confidence)][usize::from(!right)] += 1;
     }
-    let highest = counts.iter().map(|[right, wrong]| right + wrong).max().unwrap_or(0).max(4);
-    // Round up to a number whose quarters are whole.
-    let step = 10u64.pow(highest.ilog10().saturating_sub(1)).max(1) * 4;
-    let top = highest.div_ceil(step) * step;
+    let top = round_top(counts.iter().map(|[right, wrong]| right + wrong).max().unwrap_or(0));
     let mut plane = Plane::new(0.0, top as f64);
     for (at, [right, wrong]) in counts.into_iter().enumerate() {
         let across = [at, at + 1].map(|at| at as f64 / BINS as f64);
@@ -157,6 +152,41 @@ pub(super) fn confidences(pairs: &[(f64, bool)]) -> String {
     }
     let title = "Histogram of the confidence: wrong answers below, right ones above";
     plane.finish(title, ["confidence", "images"], &|value| format!("{value:.0}"))
+}
+
+/// How many images have which confidence in two runs: the first as a line, the second as bars.
+pub(super) fn both_confidences(pairs: &[[f64; 2]]) -> String {
+    let mut counts = [[0u64; 2]; BINS];
+    for pair in pairs {
+        for (run, confidence) in pair.iter().enumerate() {
+            counts[bin_of(*confidence)][run] += 1;
+        }
+    }
+    let top = round_top(counts.iter().flatten().copied().max().unwrap_or(0));
+    let mut plane = Plane::new(0.0, top as f64);
+    let edge = |at: usize| at as f64 / BINS as f64;
+    for (at, [a, b]) in counts.into_iter().enumerate() {
+        let title = format!("confidence {:.2} to {:.2}: A {a}, B {b}", edge(at), edge(at + 1));
+        plane.bar([edge(at), edge(at + 1)], [0.0, b as f64], ("second", &title));
+    }
+    let steps = counts.iter().enumerate();
+    let steps = steps.flat_map(|(at, [a, _])| [[edge(at), *a as f64], [edge(at + 1), *a as f64]]);
+    plane.line("expected", steps.collect::<Vec<_>>());
+    let title = "Histogram of the confidence of both runs: the first as a line, the second as bars";
+    plane.finish(title, ["confidence", "images"], &|value| format!("{value:.0}"))
+}
+
+fn bin_of(confidence: f64) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+    let at = (confidence * BINS as f64) as usize;
+    at.min(BINS - 1)
+}
+
+/// The next number above whose quarters are whole and short.
+fn round_top(highest: u64) -> u64 {
+    let highest = highest.max(4);
+    let step = 10u64.pow(highest.ilog10().saturating_sub(1)) * 4;
+    highest.div_ceil(step) * step
 }
 
 /// Accuracy of the surest answers, by the share that is kept.

@@ -40,8 +40,9 @@ pub(super) fn page(evaluation: &Evaluation, folder: &Path) -> Result<String, Err
         coverage => chart::coverage(coverage),
     };
     let words = context! {
-        r => with_cards(report, folder),
+        r => with_cards(evaluation, folder),
         run => run,
+        names => Serde(names),
         notices => notices(report),
         shown_classes => report.classes.iter().filter(|class| class.figures.support > 0).count(),
         class_count => report.classes.len(),
@@ -96,11 +97,13 @@ fn thinned(curve: &Curve) -> Vec<[u16; 2]> {
 }
 
 /// The report with what a card of a gallery shows.
-fn with_cards(report: &Report, folder: &Path) -> Value {
+fn with_cards(evaluation: &Evaluation, folder: &Path) -> Value {
+    let Evaluation { report, names, .. } = evaluation;
     let galleries = &report.galleries;
-    let cards = |all: &[Shown]| all.iter().map(|one| card(one, folder)).collect::<Vec<_>>();
+    let card = |one: &Shown| card(one, names, folder);
+    let cards = |all: &[Shown]| all.iter().map(card).collect::<Vec<_>>();
     let pairs: Vec<Vec<Value>> =
-        galleries.duplicates.iter().map(|(a, b)| vec![card(a, folder), card(b, folder)]).collect();
+        galleries.duplicates.iter().map(|(a, b)| vec![card(a), card(b)]).collect();
     context! {
         galleries => context! {
             worst => cards(&galleries.worst),
@@ -115,16 +118,22 @@ fn with_cards(report: &Report, folder: &Path) -> Value {
     }
 }
 
-pub(super) fn card(one: &Shown, folder: &Path) -> Value {
+fn card(one: &Shown, names: &BTreeMap<u32, String>, folder: &Path) -> Value {
+    let short = |class: u32, name: &str| text::visible(names.get(&class).map_or(name, |s| s));
     let (predicted, says, confidence) = one.top.first().cloned().unwrap_or_default();
-    let is: Vec<String> = one.truth_names.iter().map(|name| text::visible(name)).collect();
+    let says = short(predicted, &says);
+    let is = one.truth.iter().zip(&one.truth_names);
+    let is: Vec<String> = is.map(|(&class, name)| short(class, name)).collect();
     let is = is.join(" or ");
-    let search = format!("{} {} {}", text::name(&one.path), is, text::visible(&says));
+    let looks_like = one.looks_like.as_ref().map(|(class, name)| short(*class, name));
+    let search = format!("{} {} {}", text::name(&one.path), is, says);
     context! {
         path => one.path.clone(),
         truth => one.truth.clone(),
         predicted => predicted,
-        says => text::visible(&says),
+        says => says,
+        looks_like => looks_like,
+        looks_like_class => one.looks_like.as_ref().map(|(class, _)| *class),
         is => is,
         confidence => confidence,
         right => one.truth.contains(&predicted),

@@ -2,14 +2,14 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use super::{evaluation::notices, text::visible};
-use crate::{evaluate::Evaluation, gate::Outcome};
+use super::{comparison, evaluation::notices, text::visible};
+use crate::{compare::Comparison, evaluate::Evaluation, gate::Outcome};
 
 /// Confused pairs and classes that are named.
 const MOST: usize = 5;
 
 /// Foreign text that is no mark-up.
-pub(super) fn plain(text: &str) -> String {
+fn plain(text: &str) -> String {
     visible(text).chars().fold(String::new(), |mut out, c| {
         if "\\`*_{}[]<>#|~&".contains(c) {
             out.push('\\');
@@ -19,7 +19,7 @@ pub(super) fn plain(text: &str) -> String {
     })
 }
 
-pub(super) fn percent(share: f64) -> String {
+fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
@@ -57,7 +57,8 @@ pub(super) fn evaluation(evaluation: &Evaluation, page: Option<&Path>) -> String
         );
     }
     let pairs = report.confused.iter().take(MOST).map(|pair| {
-        let [truth, predicted] = [&pair.truth_name, &pair.predicted_name].map(|name| plain(name));
+        let short = |class: u32| plain(&evaluation.names[&class]);
+        let [truth, predicted] = [pair.truth, pair.predicted].map(short);
         format!("{truth} for {predicted} ({})", pair.images)
     });
     let pairs: Vec<String> = pairs.collect();
@@ -78,8 +79,40 @@ pub(super) fn evaluation(evaluation: &Evaluation, page: Option<&Path>) -> String
     out
 }
 
-pub(super) fn gate(outcomes: &[Outcome], out: &mut String) {
+fn gate(outcomes: &[Outcome], out: &mut String) {
     for outcome in outcomes {
         let _ = writeln!(out, "- gate {outcome}");
     }
+}
+
+pub(super) fn comparison(comparison: &Comparison, page: Option<&Path>) -> String {
+    let report = &comparison.report;
+    let [a, b] = [&report.a.file, &report.b.file].map(|file| plain(file));
+    let mut out = format!("# {a} (A) and {b} (B) compared\n\n{}\n\n", report.verdict);
+    let agreement = &report.agreement;
+    let _ = writeln!(
+        out,
+        "- the same answer for {} of {} images, kappa {:.3}; the confidence changed by {:+.2} points on \
+         average",
+        agreement.same,
+        report.images,
+        agreement.kappa,
+        100.0 * agreement.confidence_change
+    );
+    let flips = &report.flips;
+    if report.truth.is_some() {
+        let _ = writeln!(
+            out,
+            "- {} right to wrong, {} wrong to right, {} wrong to another",
+            flips.right_to_wrong, flips.wrong_to_right, flips.wrong_to_other
+        );
+    }
+    for notice in comparison::notices(report) {
+        let _ = writeln!(out, "- note: {}", plain(&notice));
+    }
+    gate(&report.gate, &mut out);
+    if let Some(page) = page {
+        let _ = writeln!(out, "\nReport: {}", plain(&page.display().to_string()));
+    }
+    out
 }

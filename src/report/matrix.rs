@@ -16,8 +16,9 @@ const KEPT_ORDER: usize = 12;
 const EXCERPT: usize = 30;
 /// Blocks along one side.
 const BLOCKS: usize = 25;
-/// Room for the names.
+/// Most room for the names, and what a character takes.
 const MARGIN: usize = 150;
+const CHARACTER: usize = 7;
 /// Characters of a name.
 const NAME: usize = 22;
 
@@ -80,30 +81,32 @@ pub(super) fn whole(
     names: &BTreeMap<u32, String>,
 ) -> String {
     let side = (520 / classes.len().max(1)).clamp(16, 44);
-    let extent = MARGIN + side * classes.len();
+    let longest = classes.iter().map(|class| shortened(&names[class]).chars().count()).max();
+    let margin = (CHARACTER * longest.unwrap_or(0) + 16).min(MARGIN);
+    let extent = margin + side * classes.len();
     let mut body = String::new();
     let mut supports: BTreeMap<u32, u64> = BTreeMap::new();
     for ((truth, _), count) in &confusion.cells {
         *supports.entry(*truth).or_default() += count;
     }
     for (at, class) in classes.iter().enumerate() {
-        let middle = MARGIN + at * side + side / 2;
+        let middle = margin + at * side + side / 2;
         let short = escaped(&shortened(&names[class]));
         let _ = write!(
             body,
             "<text class=\"label end\" x=\"{}\" y=\"{}\">{short}</text><text class=\"label\" \
              transform=\"translate({} {}) rotate(-60)\">{short}</text>",
-            MARGIN - 6,
+            margin - 6,
             middle + 4,
             middle + 3,
-            MARGIN - 6,
+            margin - 6,
         );
     }
     for (row, truth) in classes.iter().enumerate() {
         for (column, predicted) in classes.iter().enumerate() {
             let Some(&count) = confusion.cells.get(&(*truth, *predicted)) else { continue };
             let share = count as f64 / supports[truth] as f64;
-            let (x, y) = (MARGIN + column * side, MARGIN + row * side);
+            let (x, y) = (margin + column * side, margin + row * side);
             body += &cell(
                 (x, y, side),
                 (*truth, *predicted, count, share),
@@ -114,7 +117,7 @@ pub(super) fn whole(
     format!(
         "<svg class=\"matrix\" viewBox=\"0 0 {0} {0}\" width=\"{0}\" height=\"{0}\" role=\"group\" \
          aria-label=\"Confusion matrix: rows are the truth, columns the prediction\">\
-         <rect class=\"plane\" x=\"{MARGIN}\" y=\"{MARGIN}\" width=\"{1}\" height=\"{1}\"/>{body}</svg>",
+         <rect class=\"plane\" x=\"{margin}\" y=\"{margin}\" width=\"{1}\" height=\"{1}\"/>{body}</svg>",
         extent,
         side * classes.len(),
     )

@@ -132,11 +132,12 @@
 
   // A block of a large matrix.
   const matrix = (rows, columns) => {
-    const classes = [rows, columns], margin = 150, side = 16;
+    const classes = [rows, columns], side = 16;
     const short = (index) => {
       const first = name(index).split(",")[0];
       return first.length > 22 ? first.slice(0, 21) + "…" : first;
     };
+    const margin = Math.min(150, 16 + 7 * Math.max(...classes.flat().map((index) => short(index).length)));
     const [height, width] = classes.map((list) => margin + side * list.length);
     const root = svg("svg", {
       class: "matrix", viewBox: `0 0 ${width} ${height}`, width, height, role: "group",

@@ -79,6 +79,35 @@ impl Classes {
         self.names.get(&class).cloned().unwrap_or_else(|| class.to_string())
     }
 
+    /// The shortest names of these classes that tell them apart: the first of several names, where two
+    /// share it the whole name, and where they share that too, the index with it.
+    #[must_use]
+    pub fn short_names(&self, classes: &[u32]) -> BTreeMap<u32, String> {
+        let first = |class: u32| first_name(&self.name(class)).trim().to_owned();
+        let shared = |of: &dyn Fn(u32) -> String| {
+            let mut times: HashMap<String, u32> = HashMap::new();
+            classes.iter().for_each(|&class| *times.entry(of(class)).or_default() += 1);
+            times
+        };
+        let (firsts, wholes) = (shared(&first), shared(&|class| self.name(class)));
+        let short = |class: u32| match (first(class), self.name(class)) {
+            (first, _) if firsts[&first] == 1 && !first.is_empty() => first,
+            (_, whole) if wholes[&whole] == 1 => whole,
+            (_, whole) => format!("{whole} ({class})"),
+        };
+        classes.iter().map(|&class| (class, short(class))).collect()
+    }
+
+    /// Adds classes, which must be new.
+    pub fn add(&mut self, more: impl IntoIterator<Item = (u32, String)>) {
+        for (class, name) in more {
+            self.count = self.count.map(|count| count.max(class + 1));
+            self.exact.entry(name.clone()).or_default().push(class);
+            self.spelled.entry(plain(&name)).or_default().push(class);
+            self.names.insert(class, name);
+        }
+    }
+
     /// The class that `text` means: by a synonym, its name, the first of several names or a `WordNet`
     /// id; a number that is no name is an index. With `index` it is an index only.
     #[must_use]
@@ -128,6 +157,14 @@ mod tests {
         ] {
             assert_eq!(classes.meaning(text, index), meaning, "{text}");
         }
+    }
+
+    #[test]
+    fn short_names_tell_classes_apart() {
+        let names = ["tench, Tinca tinca", "crane, bird", "crane, machine", "boa", "boa"];
+        let classes = Classes::new((0..).zip(names.map(str::to_owned)).collect(), None);
+        let short: Vec<_> = classes.short_names(&[0, 1, 2, 3, 4, 9]).into_values().collect();
+        assert_eq!(short, ["tench", "crane, bird", "crane, machine", "boa (3)", "boa (4)", "9"]);
     }
 
     #[test]
