@@ -26,6 +26,7 @@ mod verdict;
 
 pub use change::{ClassChange, Table, Truthful};
 pub use flips::{Flip, Flips, Kind};
+pub use verdict::points;
 
 /// Version of the report's form; keys are only added within one.
 pub const SCHEMA: u32 = 1;

@@ -115,6 +115,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_filter("pct", |share: f64| format!("{:.1}\u{a0}%", 100.0 * share));
     environment.add_filter("pct0", |share: f64| format!("{:.0}\u{a0}%", 100.0 * share));
     environment.add_filter("pct2", |share: f64| format!("{:.2}\u{a0}%", 100.0 * share));
+    environment.add_filter("points", crate::compare::points);
     environment.add_filter("f1", |value: f64| format!("{value:.1}"));
     environment.add_filter("f2", |value: f64| format!("{value:.2}"));
     environment.add_filter("f3", |value: f64| format!("{value:.3}"));

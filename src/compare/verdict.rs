@@ -53,8 +53,10 @@ fn by_truth(truth: &Truthful) -> String {
     text + "."
 }
 
-fn points(share: f64) -> String {
-    format!("{:+.2}", 100.0 * share)
+/// A change of a share in points of a hundred, with its sign.
+#[must_use]
+pub fn points(share: f64) -> String {
+    format!("{:+.2}", 100.0 * share).replace('-', "−")
 }
 
 fn p_value(p: f64) -> String {

@@ -6,7 +6,7 @@ use minijinja::{Error, Value, context, value::Serde};
 
 use super::{chart, environment, page_parts, text};
 use crate::{
-    compare::{Comparison, Flip, Flips, Kind, Report},
+    compare::{ClassChange, Comparison, Flip, Flips, Kind, Report},
     output,
 };
 
@@ -17,7 +17,10 @@ pub(super) fn page(comparison: &Comparison, folder: &Path) -> Result<String, Err
     let template = environment.get_template("run.html")?;
     let run = |about| template.render(context! { about => Serde(about) });
     let mut classes = report.truth.as_ref().map_or(Vec::new(), |truth| truth.classes.clone());
-    classes.sort_by(|one, other| one.p_value.total_cmp(&other.p_value));
+    let change = |class: &ClassChange| std::cmp::Reverse(class.a.abs_diff(class.b));
+    classes.sort_by(|one, other| {
+        one.p_value.total_cmp(&other.p_value).then(change(one).cmp(&change(other)))
+    });
     let top1 = report.truth.as_ref().map(|truth| &truth.top1);
     let top5 = report.truth.as_ref().and_then(|truth| truth.top5.as_ref());
     let accuracies = [("top-1 accuracy", top1), ("top-5 accuracy", top5)];
