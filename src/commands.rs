@@ -78,7 +78,9 @@ fn classify(
         return print(&job.with_absolute_paths().to_toml()?);
     }
     let table = wants_table(&job);
+    let evaluate = job.evaluate.clone();
     let config = Config { restart, ..Config::resolve(job)? };
+    let after = reports::AfterRun::new(evaluate, &config)?;
     if let (Some(classes), [image], false) = (table, &config.inputs[..], dry_run) {
         return models::table(&config, image, classes);
     }
@@ -98,7 +100,10 @@ fn classify(
     if !quiet || summary.exit != Exit::Complete {
         let _ = write!(io::stderr(), "{}", printable(&summary.to_string()));
     }
-    Ok(summary.exit)
+    match after {
+        Some(after) => after.evaluate(summary.exit),
+        None => Ok(summary.exit),
+    }
 }
 
 /// How many classes a person who gives one image and a terminal is shown as a table.

@@ -187,7 +187,12 @@ impl Gate {
     ///
     /// A message that names the measures.
     pub fn check(&self, known: &[&str]) -> Result<(), String> {
-        match self.0.iter().find(|c| !known.contains(&c.measure.as_str())) {
+        let is_known = |c: &&Condition| {
+            // How many classes count depends on what the rows hold.
+            let within = c.measure.strip_prefix("top").is_some_and(|k| k.parse::<u32>().is_ok());
+            within || known.contains(&c.measure.as_str())
+        };
+        match self.0.iter().find(|c| !is_known(c)) {
             Some(condition) => Err(condition.unknown(&known.join(", "))),
             None => Ok(()),
         }

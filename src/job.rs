@@ -294,6 +294,7 @@ mod tests {
         for (text, wanted) in [
             ("model = 'm'\nbatchsize = 3\n", ["jobs/a.toml:2", "`batchsize`", "`batch-size`"]),
             ("model = 'm'\n\n[recipe]\nmeen = 1\n", ["jobs/a.toml:4", "`meen`", "`mean`"]),
+            ("[evaluate]\ntruht = 'a'\n", ["jobs/a.toml:2", "`truht`", "`truth`"]),
         ] {
             let message = parse(text).unwrap_err().to_string();
             for word in wanted {
@@ -342,7 +343,8 @@ mod tests {
                     limit = 9\ngrace = '20s'\nallow-empty = true\nlog-format = 'json'\n\
                     log-file = 'l'\nmetrics-file = 'm.prom'\non-success = ['a', '-b']\n\
                     on-failure = ['c']\n[recipe]\n\
-                    mean = [0.485, 0.456, 0.406]\nscale = '1/255'\n";
+                    mean = [0.485, 0.456, 0.406]\nscale = '1/255'\n[evaluate]\n\
+                    truth = 't.csv'\nthumbnails = 0\n";
         let job = parse(text).unwrap();
         let printed = job.to_toml().unwrap();
         assert_eq!(parse(&printed).unwrap(), job, "{printed}");

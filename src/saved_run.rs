@@ -20,6 +20,8 @@ pub struct Given {
     pub labels: Option<PathBuf>,
     /// The folder that the paths are relative to.
     pub images: Option<PathBuf>,
+    /// The run's record, when it is not beside the predictions.
+    pub manifest: Option<PathBuf>,
     /// A CSV of other names and the names or indices of the classes that they mean.
     pub class_map: Option<PathBuf>,
 }
@@ -101,7 +103,8 @@ impl SavedRun {
                 Some(failure) => *about.failed.entry(failure.0.clone()).or_default() += 1,
             }
         }
-        let manifest = read_manifest(&file.with_extension("run.json"), &mut about);
+        let beside = file.with_extension("run.json");
+        let manifest = read_manifest(given.manifest.as_deref().unwrap_or(&beside), &mut about);
         let count = manifest.as_ref().and_then(|m| m["model"]["classes"].as_u64());
         about.classes = count.and_then(|count| u32::try_from(count).ok());
         let classes = classes(&predictions, given, manifest.as_ref(), &mut about)?;
@@ -177,7 +180,10 @@ fn classes(
     let recorded = || {
         let labels = manifest?.get("labels")?;
         let found = Labels::load(Path::new(labels["place"].as_str()?)).ok()?;
-        (labels["sha256"] == found.sha256()).then_some(found)
+        // With an offset between labels and classes, the rows have other names than the file.
+        let agrees = |(class, name): (&u32, &String)| found.name(*class as usize) == Some(name);
+        let same = labels["sha256"] == found.sha256();
+        (same && predictions.names().iter().all(agrees)).then_some(found)
     };
     let labels = given.labels.as_deref().map(Labels::load).transpose()?.or_else(recorded);
     let classes = match &labels {

@@ -256,7 +256,7 @@ fn a_module_uses_only_modules_listed_before_it() {
     // The search sees what is there: nearly every module uses one above it.
     let used = |module: &str| sources.iter().any(|s| names_at_root(s).contains(module));
     let unused: Vec<_> = order.iter().filter(|module| !used(module)).collect();
-    assert!(unused.len() <= 5, "nobody uses {unused:?}");
+    assert!(unused.len() <= 6, "nobody uses {unused:?}");
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl Truth {
             thumbnails,
             look,
         } = self;
-        let given = Given { labels, images, class_map: class_map.clone() };
+        let given = Given { labels, images, class_map: class_map.clone(), manifest: None };
         let spec = EvaluateSpec {
             truth,
             truth_path,

@@ -1,9 +1,10 @@
 //! The commands that look at saved predictions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use linnaeus::{
     compare::{self, Comparison},
+    config::{Config, Target},
     error::{Exit, RunError},
     evaluate::{Evaluation, Options},
     job::EvaluateSpec,
@@ -17,22 +18,66 @@ use crate::cli::{Compare, Evaluate};
 
 pub(super) fn evaluate(flags: Evaluate) -> Result<Exit, RunError> {
     let (predictions, spec, given) = flags.into_spec();
-    evaluate_file(&predictions, spec, given)
+    let evaluation = evaluation(&predictions, spec, given)?;
+    print_summary(&evaluation)?;
+    Ok(if evaluation.0.passes() { Exit::Complete } else { Exit::Gate })
 }
 
-/// Evaluates a predictions file, writes the report and prints the summary.
-pub(super) fn evaluate_file(
+/// The evaluation of a run's output, when the job asks for one.
+pub(super) struct AfterRun {
+    predictions: PathBuf,
+    spec: EvaluateSpec,
+    given: Given,
+    quiet: bool,
+}
+
+impl AfterRun {
+    /// Checks what can be checked before the run.
+    pub(super) fn new(spec: EvaluateSpec, config: &Config) -> Result<Option<Self>, RunError> {
+        if spec == EvaluateSpec::default() {
+            return Ok(None);
+        }
+        let Target::File(predictions) = config.target.clone() else {
+            return Err(RunError::Usage(
+                "`[evaluate]` reads the output again, and it goes to standard output\nhint: name a \
+                 file as `output`"
+                    .to_owned(),
+            ));
+        };
+        let given = Given { manifest: config.manifest.clone(), ..Given::default() };
+        Options::resolve(spec.clone(), given.clone())?;
+        Ok(Some(Self { predictions, spec, given, quiet: config.quiet }))
+    }
+
+    /// Evaluates what a run that ended with `exit` wrote; a gate that fails wins over it.
+    pub(super) fn evaluate(self, exit: Exit) -> Result<Exit, RunError> {
+        if !matches!(exit, Exit::Complete | Exit::SomeFailed) {
+            return Ok(exit);
+        }
+        let evaluation = evaluation(&self.predictions, self.spec, self.given)?;
+        if !self.quiet || !evaluation.0.passes() {
+            print_summary(&evaluation)?;
+        }
+        Ok(if evaluation.0.passes() { exit } else { Exit::Gate })
+    }
+}
+
+/// Evaluates a predictions file and writes its report, whose page is given with it.
+fn evaluation(
     predictions: &Path,
     spec: EvaluateSpec,
     given: Given,
-) -> Result<Exit, RunError> {
+) -> Result<(Evaluation, Option<PathBuf>), RunError> {
     let page = spec.report.clone();
     let evaluation = Evaluation::new(predictions, &Options::resolve(spec, given)?)?;
     if let Some(page) = &page {
         report::write_evaluation(&evaluation, page)?;
     }
-    print(&printable(&report::evaluation_summary(&evaluation, page.as_deref())))?;
-    Ok(if evaluation.passes() { Exit::Complete } else { Exit::Gate })
+    Ok((evaluation, page))
+}
+
+fn print_summary((evaluation, page): &(Evaluation, Option<PathBuf>)) -> Result<Exit, RunError> {
+    print(&printable(&report::evaluation_summary(evaluation, page.as_deref())))
 }
 
 pub(super) fn compare(flags: Compare) -> Result<Exit, RunError> {

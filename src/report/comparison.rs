@@ -47,9 +47,10 @@ pub(super) fn page(comparison: &Comparison, folder: &Path) -> Result<String, Err
 }
 
 fn kinds(flips: &Flips, folder: &Path) -> Vec<Value> {
+    let boxed = flips.shown.iter().any(|flip| flip.picture.is_some());
     let kind = |(kind, title, count): (Kind, &str, u64)| {
         let shown = flips.shown.iter().filter(|flip| flip.kind == kind);
-        let cards: Vec<Value> = shown.map(|flip| card(flip, folder)).collect();
+        let cards: Vec<Value> = shown.map(|flip| card(flip, boxed, folder)).collect();
         context! { word => kind.word(), title => title, count => count, cards => cards }
     };
     let all = [
@@ -61,7 +62,7 @@ fn kinds(flips: &Flips, folder: &Path) -> Vec<Value> {
     all.into_iter().filter(|(_, _, count)| *count > 0).map(kind).collect()
 }
 
-fn card(flip: &Flip, folder: &Path) -> Value {
+fn card(flip: &Flip, boxed: bool, folder: &Path) -> Value {
     let [says_a, says_b] = [&flip.a, &flip.b].map(|(_, name, _)| text::visible(name));
     let truth: Vec<String> = flip.truth.iter().map(|name| text::visible(name)).collect();
     let is = truth.join(" or ");
@@ -83,7 +84,8 @@ fn card(flip: &Flip, folder: &Path) -> Value {
         class_a => class_a,
         class_b => class_b,
         is => is,
-        picture => flip.picture.clone(),
+        picture => flip.picture.clone().map(Value::from_safe_string),
+        boxed => boxed,
         href => flip.picture.is_some().then(|| text::href(&flip.images[0], folder)),
         search => search.to_lowercase(),
     }

@@ -100,7 +100,8 @@ fn thinned(curve: &Curve) -> Vec<[u16; 2]> {
 fn with_cards(evaluation: &Evaluation, folder: &Path) -> Value {
     let Evaluation { report, names, .. } = evaluation;
     let galleries = &report.galleries;
-    let card = |one: &Shown| card(one, names, folder);
+    let boxed = galleries.worst.iter().chain(&galleries.unsure).any(|one| one.picture.is_some());
+    let card = |one: &Shown| card(one, boxed, names, folder);
     let cards = |all: &[Shown]| all.iter().map(card).collect::<Vec<_>>();
     let pairs: Vec<Vec<Value>> =
         galleries.duplicates.iter().map(|(a, b)| vec![card(a), card(b)]).collect();
@@ -118,7 +119,8 @@ fn with_cards(evaluation: &Evaluation, folder: &Path) -> Value {
     }
 }
 
-fn card(one: &Shown, names: &BTreeMap<u32, String>, folder: &Path) -> Value {
+/// `boxed` is whether there is room for a picture, as other cards have one.
+fn card(one: &Shown, boxed: bool, names: &BTreeMap<u32, String>, folder: &Path) -> Value {
     let short = |class: u32, name: &str| text::visible(names.get(&class).map_or(name, |s| s));
     let (predicted, says, confidence) = one.top.first().cloned().unwrap_or_default();
     let says = short(predicted, &says);
@@ -138,7 +140,9 @@ fn card(one: &Shown, names: &BTreeMap<u32, String>, folder: &Path) -> Value {
         confidence => confidence,
         right => one.truth.contains(&predicted),
         note => one.note.clone(),
-        picture => one.picture.clone(),
+        // Base64 alone: escaping would only make it longer.
+        picture => one.picture.clone().map(Value::from_safe_string),
+        boxed => boxed,
         href => one.picture.is_some().then(|| text::href(&one.image, folder)),
         search => search.to_lowercase(),
     }

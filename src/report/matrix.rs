@@ -80,7 +80,7 @@ pub(super) fn whole(
     classes: &[u32],
     names: &BTreeMap<u32, String>,
 ) -> String {
-    let side = (520 / classes.len().max(1)).clamp(16, 44);
+    let side = (520 / classes.len().max(1)).clamp(14, 44);
     let longest = classes.iter().map(|class| shortened(&names[class]).chars().count()).max();
     let margin = (CHARACTER * longest.unwrap_or(0) + 16).min(MARGIN);
     let extent = margin + side * classes.len();
@@ -115,11 +115,13 @@ pub(super) fn whole(
         }
     }
     format!(
-        "<svg class=\"matrix\" viewBox=\"0 0 {0} {0}\" width=\"{0}\" height=\"{0}\" role=\"group\" \
+        "<svg class=\"matrix\" viewBox=\"0 0 {2} {0}\" width=\"{2}\" height=\"{0}\" role=\"group\" \
          aria-label=\"Confusion matrix: rows are the truth, columns the prediction\">\
          <rect class=\"plane\" x=\"{margin}\" y=\"{margin}\" width=\"{1}\" height=\"{1}\"/>{body}</svg>",
         extent,
         side * classes.len(),
+        // The last name leans out to the right.
+        extent + margin / 2,
     )
 }
 

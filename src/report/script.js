@@ -140,7 +140,7 @@
     const margin = Math.min(150, 16 + 7 * Math.max(...classes.flat().map((index) => short(index).length)));
     const [height, width] = classes.map((list) => margin + side * list.length);
     const root = svg("svg", {
-      class: "matrix", viewBox: `0 0 ${width} ${height}`, width, height, role: "group",
+      class: "matrix", viewBox: `0 0 ${width + margin / 2} ${height}`, width: width + margin / 2, height, role: "group",
       "aria-label": "Part of the confusion matrix",
     }, svg("rect", { class: "plane", x: margin, y: margin, width: width - margin, height: height - margin }));
     rows.forEach((index, at) => root.append(svg("text", { class: "label end", x: margin - 6, y: margin + at * side + 12 }, short(index))));
