@@ -1,8 +1,14 @@
-//! Ctrl-C and its relatives: the first asks the run to drain, a second ends the program at once.
+//! Ctrl-C and its relatives: the first asks the run to drain, a second ends the program at once;
+//! SIGUSR1 asks how far it is.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
 };
 
 use crate::error::Exit;
@@ -19,6 +25,7 @@ impl Stop {
             0 => None,
             1 => Some(Exit::HungUp),
             2 => Some(Exit::Interrupted),
+            3 => Some(Exit::Budget),
             _ => Some(Exit::Terminated),
         }
     }
@@ -29,36 +36,71 @@ impl Stop {
         let code = match status {
             Exit::HungUp => 1,
             Exit::Interrupted => 2,
-            _ => 3,
+            Exit::Budget => 3,
+            _ => 4,
         };
         self.0.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
-/// Listens for SIGINT, SIGTERM and SIGHUP as long as the process lives; `first` hears of the first
-/// one, and a second one ends the process.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To stop, with this status: the first such signal.
+    Stop(Exit),
+    /// To stop at once: a second one. The program ends as soon as this was heard.
+    StopNow(Exit),
+    /// Where the run is (SIGUSR1).
+    Status,
+}
+
+/// Time to tell that the program stops at once, to somebody who may not be reading.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// Listens for SIGINT, SIGTERM, SIGHUP and SIGUSR1 as long as the process lives. `hear` is called on
+/// a thread of its own: one that cannot write must not keep a second signal from ending the
+/// process.
 ///
 /// # Errors
 ///
 /// When the operating system refuses a handler.
-pub fn listen(stop: &Stop, first: fn(Exit)) -> std::io::Result<()> {
+pub fn listen(stop: &Stop, hear: impl Fn(Asked) + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let stop = stop.clone();
     let signals = {
         let _guard = runtime.enter();
         Signals::new()?
     };
+    let (asked, asking) = mpsc::channel();
+    let (heard, last_words) = mpsc::channel();
+    thread::Builder::new().name("telling".into()).spawn(move || {
+        for asked in asking {
+            hear(asked);
+            if matches!(asked, Asked::StopNow(_)) {
+                let _ = heard.send(());
+            }
+        }
+    })?;
     // It has to outlive every scope: a second signal must end a program that hangs.
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
+    thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async move {
             let mut signals = signals;
+            // Not `stop`'s first request: a budget may have made that.
+            let mut heard_one = false;
             loop {
-                let status = signals.next().await;
-                if !stop.request(status) {
-                    #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
-                    std::process::exit(i32::from(status.code()));
+                let Some(status) = signals.next().await else {
+                    let _ = asked.send(Asked::Status);
+                    continue;
+                };
+                let _ = stop.request(status);
+                if !std::mem::replace(&mut heard_one, true) {
+                    let _ = asked.send(Asked::Stop(status));
+                    continue;
                 }
-                first(status);
+                let _ = asked.send(Asked::StopNow(status));
+                let _ = last_words.recv_timeout(LAST_WORDS);
+                #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
+                std::process::exit(i32::from(status.code()));
             }
         });
     })?;
@@ -71,6 +113,7 @@ struct Signals {
     terminate: tokio::signal::unix::Signal,
     /// Absent when the process was started to survive a hang-up (`nohup`).
     hang_up: Option<tokio::signal::unix::Signal>,
+    status: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -81,14 +124,17 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) },
+            status: signal(SignalKind::user_defined1())?,
         })
     }
 
-    async fn next(&mut self) -> Exit {
+    /// The status that the next signal asks to end with; `None` when it only asks for news.
+    async fn next(&mut self) -> Option<Exit> {
         tokio::select! {
-            _ = self.interrupt.recv() => Exit::Interrupted,
-            _ = self.terminate.recv() => Exit::Terminated,
-            () = received(self.hang_up.as_mut()) => Exit::HungUp,
+            _ = self.interrupt.recv() => Some(Exit::Interrupted),
+            _ = self.terminate.recv() => Some(Exit::Terminated),
+            () = received(self.hang_up.as_mut()) => Some(Exit::HungUp),
+            _ = self.status.recv() => None,
         }
     }
 }
@@ -122,9 +168,9 @@ impl Signals {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn next(&mut self) -> Exit {
+    async fn next(&mut self) -> Option<Exit> {
         self.0.recv().await;
-        Exit::Interrupted
+        Some(Exit::Interrupted)
     }
 }
 

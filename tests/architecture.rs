@@ -42,12 +42,13 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("zip", &["keras/archive.rs"]),
     ("hdf5_reader", &["keras/hdf5.rs"]),
     ("bytes", &["onnx.rs", "onnx/"]),
-    ("clap", &["main.rs", "cli.rs", "cli/", "commands.rs"]),
+    ("clap", &["main.rs", "cli.rs", "cli/", "commands.rs", "commands/classify.rs"]),
 ];
 
 /// Files that start threads: the stages, the counting for the progress bar, the signals, and the
-/// bar itself.
-const THREADS: [&str; 4] = ["pipeline.rs", "run.rs", "interrupt.rs", "progress.rs"];
+/// bar itself; and the one that starts processes for images, which the search cannot tell apart.
+const THREADS: [&str; 5] =
+    ["pipeline.rs", "run.rs", "interrupt.rs", "progress.rs", "isolate/process.rs"];
 
 /// Files with unsafe code.
 const UNSAFE: [&str; 2] = ["resample/simd.rs", "runtime/probe.rs"];
