@@ -1,7 +1,7 @@
 //! Saved predictions, read back: the rows that [`crate::output`] wrote, as CSV or JSON lines.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashSet},
     fs::File,
     io::{BufRead, BufReader},
     path::Path,
@@ -158,8 +158,8 @@ impl Predictions {
     }
 
     fn first_doubled(&self) -> Option<&str> {
-        let mut seen = HashMap::with_capacity(self.rows.len());
-        self.rows.iter().map(|row| row.path.as_str()).find(|path| seen.insert(*path, ()).is_some())
+        let mut seen = HashSet::with_capacity(self.rows.len());
+        self.rows.iter().map(|row| row.path.as_str()).find(|path| !seen.insert(*path))
     }
 
     /// The rows, in the order of the file.
@@ -266,7 +266,7 @@ mod tests {
         error::ItemError,
         job::Format,
         labels::Labels,
-        output::{Output, Table},
+        output::{Destination, Output, Table},
         rank::Ranked,
     };
 
@@ -278,7 +278,8 @@ mod tests {
         let path = folder.path().join("out");
         let labels = Some(Labels::parse("=cmd()\ncat, \"tabby\"\n").unwrap());
         let table = Table { format, top_k: 2, labels };
-        let mut output = Output::create(&Target::File(path.clone()), table).unwrap();
+        let mut output =
+            Output::create(&Destination::of(&Target::File(path.clone())).unwrap(), table).unwrap();
         for name in [&b"=1+1.jpg"[..], b"a,\"b\"\n.jpg", b"\xFF.jpg"] {
             output.write(name, Ok(&RANKED)).unwrap();
         }

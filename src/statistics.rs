@@ -78,13 +78,13 @@ pub fn paired_difference([only_a, only_b, count]: [u64; 3], z: f64) -> [f64; 2] 
 #[must_use]
 pub fn mcnemar_exact_p(only_a: u64, only_b: u64) -> f64 {
     // The mid-p value leaves out half of what was observed on either side.
-    let [n, k] = [only_a + only_b, only_a.min(only_b)].map(|count| count as f64);
+    let (n, k) = (only_a + only_b, only_a.min(only_b));
     if only_a == only_b {
         return 1.0;
     }
-    let ln_factorial = |count: f64| (1..=count as u64).map(|i| (i as f64).ln()).sum::<f64>();
+    let ln_factorial = |count: u64| (1..=count).map(|i| (i as f64).ln()).sum::<f64>();
     let ln_choose = ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k);
-    (mcnemar_mid_p(only_a, only_b) + (ln_choose + n * 0.5f64.ln()).exp()).min(1.0)
+    (mcnemar_mid_p(only_a, only_b) + (ln_choose + n as f64 * 0.5f64.ln()).exp()).min(1.0)
 }
 
 /// Holm's step-down adjustment: p values that hold for all comparisons of a family together.

@@ -113,10 +113,14 @@ impl Viewer {
     /// The image as so many gray values; of colours their mean.
     fn gray(&mut self, target: Size) -> Vec<u8> {
         let samples = self.resized(Filter::Bilinear, target);
-        let channels = self.pixels.channels;
-        let mean =
-            |pixel: &[u8]| pixel.iter().map(|&v| u32::from(v)).sum::<u32>() / channels as u32;
-        samples.chunks_exact(channels).map(|p| mean(p).try_into().unwrap_or(u8::MAX)).collect()
+        let mean = |pixel: &[u8]| match *pixel {
+            [red, green, blue] => {
+                let sum = u16::from(red) + u16::from(green) + u16::from(blue);
+                u8::try_from(sum / 3).expect("a mean of bytes")
+            }
+            _ => pixel[0],
+        };
+        samples.chunks_exact(self.pixels.channels).map(mean).collect()
     }
 
     fn picture(&mut self) -> Option<String> {
@@ -178,7 +182,9 @@ mod tests {
     #[test]
     fn a_hash_sees_a_change_and_not_a_brightness() {
         let ramp = |add: u8| {
-            (0..GRID * (GRID + 1)).map(|at| (at % 17) as u8 * 9 + add).collect::<Vec<_>>()
+            (0..GRID * (GRID + 1))
+                .map(|at| u8::try_from(at % 17).unwrap() * 9 + add)
+                .collect::<Vec<_>>()
         };
         let (dark, mut bright) = (ramp(0), ramp(40));
         assert_eq!(hash(&dark).distance(&hash(&bright)), 0);

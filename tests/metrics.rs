@@ -1,5 +1,5 @@
 //! Metrics against what scikit-learn, scipy, numpy and cleanlab computed, by
-//! tests/golden/make_metrics.py.
+//! `tests/golden/make_metrics.py`.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -19,7 +19,7 @@ use linnaeus::{
     evaluate::{Evaluation, Options},
     job::{EvaluateSpec, Format},
     labels::Labels,
-    output::{Output, Table},
+    output::{Destination, Output, Table},
     rank::Ranked,
     report,
     saved_run::Given,
@@ -61,7 +61,9 @@ impl Fixture {
     fn write(&self, name: &str, labels: &[String], said: &[Said], pictures: bool) {
         let table =
             Table { format: Format::Csv, top_k: 2, labels: Labels::of_names(labels.to_vec()) };
-        let mut output = Output::create(&Target::File(self.path(name)), table).unwrap();
+        let mut output =
+            Output::create(&Destination::of(&Target::File(self.path(name))).unwrap(), table)
+                .unwrap();
         let mut truth = "path,index,site\n".to_owned();
         let picture = picture();
         for (at, (name, class, probability, is)) in said.iter().enumerate() {

@@ -24,8 +24,8 @@ pub(crate) struct Evaluate {
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) predictions: PathBuf,
     #[command(flatten)]
-    pub(crate) about: Truth,
-    /// The page to write; .json, .per_class.csv and .confusion.csv lie beside it
+    pub(crate) about: TruthFlags,
+    /// The page to write; its JSON and two tables lie beside it
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
@@ -40,15 +40,15 @@ pub(crate) struct Compare {
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) b: PathBuf,
     #[command(flatten)]
-    pub(crate) about: Truth,
-    /// The page to write; .json and .flips.csv lie beside it
+    pub(crate) about: TruthFlags,
+    /// The page to write; its JSON and the table of flips lie beside it
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
 
 /// What both take.
 #[derive(Debug, Args)]
-pub(crate) struct Truth {
+pub(crate) struct TruthFlags {
     /// folders, parents, 'pattern:{class}_*.jpg', 'regex:…', or a file: a CSV, or lines `path index`
     #[arg(long, short, value_name = "TRUTH", value_hint = ValueHint::FilePath)]
     truth: Option<PathBuf>,
@@ -81,7 +81,7 @@ pub(crate) struct Truth {
     look: Option<NonZeroUsize>,
 }
 
-impl Truth {
+impl TruthFlags {
     fn into_spec(self, report: Option<PathBuf>) -> (EvaluateSpec, Given) {
         let Self {
             truth,

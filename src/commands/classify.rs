@@ -191,7 +191,9 @@ impl Call {
         match (&outcome, &reached.summary) {
             (Err(error), summary) => {
                 // What was classified is complete, and only its evaluation failed.
-                summary.iter().for_each(|summary| self.finish(summary));
+                if let Some(summary) = summary {
+                    self.finish(summary);
+                }
                 self.log.error(error);
             }
             (Ok(_), Some(summary)) => self.finish(summary),

@@ -1,22 +1,22 @@
 //! One sentence that claims no more than was measured.
 
+use std::fmt::Write as _;
+
 use super::{Report, Truthful};
 
 /// The verdict of a comparison.
 pub(super) fn sentence(report: &Report) -> String {
-    match &report.truth {
-        Some(truth) => by_truth(truth),
-        None => {
-            let agreement = &report.agreement;
-            format!(
-                "The two runs say the same class for {} of {} images ({:.1} %); without a truth nothing \
-                 says which of them is better.",
-                agreement.same,
-                report.images,
-                100.0 * agreement.value
-            )
-        }
+    if let Some(truth) = &report.truth {
+        return by_truth(truth);
     }
+    let agreement = &report.agreement;
+    format!(
+        "The two runs say the same class for {} of {} images ({:.1} %); without a truth nothing says \
+         which of them is better.",
+        agreement.same,
+        report.images,
+        100.0 * agreement.value
+    )
 }
 
 fn by_truth(truth: &Truthful) -> String {
@@ -48,7 +48,7 @@ fn by_truth(truth: &Truthful) -> String {
     };
     let [worse, better] = truth.changed_classes;
     if worse + better > 0 {
-        text += &format!("; {worse} classes got worse and {better} better by more than chance");
+        let _ = write!(text, "; {worse} classes got worse and {better} better by more than chance");
     }
     text + "."
 }

@@ -71,9 +71,9 @@ pub fn fit(items: &[Item<'_>], classes: Option<u32>) -> Option<Temperature> {
     while high - low > 1e-12 * high {
         let middle = f64::midpoint(low, high);
         if slope(middle) < 0.0 {
-            low = middle
+            low = middle;
         } else {
-            high = middle
+            high = middle;
         }
         if middle == low && middle == high {
             break;

@@ -30,7 +30,7 @@ impl Plane {
         Self { low, high, body: String::new() }
     }
 
-    fn x(&self, value: f64) -> f64 {
+    fn x(value: f64) -> f64 {
         LEFT + value * (WIDTH - LEFT - RIGHT)
     }
 
@@ -44,8 +44,8 @@ impl Plane {
     }
 
     fn bar(&mut self, [from, to]: [f64; 2], [low, high]: [f64; 2], (class, title): (&str, &str)) {
-        let (x, y) = (self.x(from) + 0.75, self.y(high));
-        let (width, height) = (self.x(to) - self.x(from) - 1.5, self.y(low) - self.y(high));
+        let (x, y) = (Self::x(from) + 0.75, self.y(high));
+        let (width, height) = (Self::x(to) - Self::x(from) - 1.5, self.y(low) - self.y(high));
         if height > 0.0 {
             let title = escaped(title);
             self.put(format_args!(
@@ -58,7 +58,7 @@ impl Plane {
     fn line(&mut self, class: &str, corners: impl IntoIterator<Item = [f64; 2]>) {
         let mut points = String::new();
         for [x, y] in corners {
-            let _ = write!(points, "{:.1},{:.1} ", self.x(x), self.y(y));
+            let _ = write!(points, "{:.1},{:.1} ", Self::x(x), self.y(y));
         }
         self.put(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", points.trim_end()));
     }
@@ -74,7 +74,7 @@ impl Plane {
         let bottom = HEIGHT - BOTTOM;
         for nth in 0..=4 {
             let share = f64::from(nth) / 4.0;
-            let (x, value) = (self.x(share), self.low + share * (self.high - self.low));
+            let (x, value) = (Self::x(share), self.low + share * (self.high - self.low));
             let y = self.y(value);
             let right = WIDTH - RIGHT;
             let _ = write!(

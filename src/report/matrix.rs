@@ -50,7 +50,9 @@ pub(super) fn order(confusion: &Confusion) -> Vec<u32> {
         let (into, from) = (chain_of[&a], chain_of[&b]);
         if into != from {
             let moved = std::mem::take(&mut chains[from]);
-            moved.iter().for_each(|class| *chain_of.get_mut(class).expect("a class") = into);
+            for &class in &moved {
+                chain_of.insert(class, into);
+            }
             chains[into].extend(moved);
         }
     }

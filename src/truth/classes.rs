@@ -86,7 +86,9 @@ impl Classes {
         let first = |class: u32| first_name(&self.name(class)).trim().to_owned();
         let shared = |of: &dyn Fn(u32) -> String| {
             let mut times: HashMap<String, u32> = HashMap::new();
-            classes.iter().for_each(|&class| *times.entry(of(class)).or_default() += 1);
+            for &class in classes {
+                *times.entry(of(class)).or_default() += 1;
+            }
             times
         };
         let (firsts, wholes) = (shared(&first), shared(&|class| self.name(class)));

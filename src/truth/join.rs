@@ -221,7 +221,9 @@ impl<'a> PathIndex<'a> {
             return found;
         }
         let mut times: HashMap<&str, u32> = HashMap::new();
-        rows.iter().for_each(|row| *times.entry(file_name(&row.path)).or_default() += 1);
+        for row in rows {
+            *times.entry(file_name(&row.path)).or_default() += 1;
+        }
         for (row, found) in rows.iter().zip(&mut found) {
             let name = file_name(&row.path);
             *found = self.names.get(name).copied().flatten().filter(|_| times[name] == 1);

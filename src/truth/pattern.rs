@@ -1,5 +1,7 @@
 //! The class in the name of a file.
 
+use std::fmt::Write as _;
+
 use regex::Regex;
 
 /// Names of the group that holds the class, in a regular expression and in a simple pattern.
@@ -33,7 +35,7 @@ impl Pattern {
                     "index" => r"\d+",
                     _ => "[^/]+?",
                 };
-                regex += &format!("(?P<{name}>{of})");
+                let _ = write!(regex, "(?P<{name}>{of})");
                 rest = &rest[name.len() + 2..];
                 continue;
             }
@@ -61,7 +63,7 @@ impl Pattern {
         let regex = Regex::new(regex).map_err(|error| wrong(&error.to_string()))?;
         let named =
             |name: &&'static str| regex.capture_names().flatten().any(|found| found == *name);
-        let named: Vec<_> = GROUPS.into_iter().filter(|name| named(&name)).collect();
+        let named: Vec<_> = GROUPS.into_iter().filter(named).collect();
         let &[group] = &named[..] else {
             let reason = "it names the class once, as `{class}_*.jpg`, or `(?<class>…)` in a regex";
             return Err(wrong(reason));
