@@ -202,7 +202,13 @@ fn classes(
         }
         None => Classes::new(predictions.names().clone(), about.classes),
     };
-    let Some(map) = &given.class_map else { return Ok(classes) };
+    match &given.class_map {
+        Some(map) => Ok(classes.with_synonyms(read_class_map(map)?)),
+        None => Ok(classes),
+    }
+}
+
+fn read_class_map(map: &Path) -> Result<Vec<(String, String)>, RunError> {
     let fail = |reason: String| {
         RunError::Usage(format!(
             "cannot use the class map {}: {reason}\nhint: it is a CSV with two columns, a name in \
@@ -216,7 +222,7 @@ fn classes(
         [from, to] => Ok((from.trim().to_owned(), to.trim().to_owned())),
         _ => Err(fail(format!("{row:?} has not two cells"))),
     };
-    Ok(classes.with_synonyms(rows.iter().map(pair).collect::<Result<Vec<_>, _>>()?))
+    rows.iter().map(pair).collect()
 }
 
 /// The folder that the paths of a run are relative to: its input, if there was one. With several, the

@@ -174,7 +174,7 @@ fn a_job_ends_with_its_report() {
         let text = format!(
             "inputs = [{:?}]\nmodel = {:?}\nlabels = {:?}\noutput = \"d.csv\"\ntop-k = 10\nquiet = true\n\
              [recipe]\nresize = \"none\"\nscale = \"1/255\"\nactivation = \"none\"\n\
-             [evaluate]\ntruth = \"folders\"\nreport = \"d.report.html\"\ngate = {gate:?}\n",
+             [evaluate]\ntruth = \"folders\"\ngate = {gate:?}\n",
             digits(),
             flag("--model"),
             flag("--labels")

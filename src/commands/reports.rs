@@ -33,7 +33,7 @@ pub(super) struct AfterRun {
 
 impl AfterRun {
     /// Checks what can be checked before the run.
-    pub(super) fn new(spec: EvaluateSpec, config: &Config) -> Result<Option<Self>, RunError> {
+    pub(super) fn new(mut spec: EvaluateSpec, config: &Config) -> Result<Option<Self>, RunError> {
         if spec == EvaluateSpec::default() {
             return Ok(None);
         }
@@ -44,6 +44,7 @@ impl AfterRun {
                     .to_owned(),
             ));
         };
+        spec.report.get_or_insert_with(|| predictions.with_extension("report.html"));
         let given = Given { manifest: config.manifest.clone(), ..Given::default() };
         Options::resolve(spec.clone(), given.clone())?;
         Ok(Some(Self { predictions, spec, given, quiet: config.quiet }))

@@ -23,7 +23,8 @@ pub struct EvaluateSpec {
     /// A table of names in the truth and the classes that they mean.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_map: Option<PathBuf>,
-    /// The page to write; its tables lie beside it.
+    /// The page to write; its tables lie beside it. After a run, NAME.report.html beside the output
+    /// when nobody says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<PathBuf>,
     /// Conditions that decide the exit status.

@@ -37,6 +37,19 @@ pub(super) fn evaluation(evaluation: &Evaluation, page: Option<&Path>) -> String
             report.images
         );
     }
+    figures(evaluation, &mut out);
+    for notice in notices(report) {
+        let _ = writeln!(out, "- note: {}", plain(&notice));
+    }
+    gate(&report.gate, &mut out);
+    if let Some(page) = page {
+        let _ = writeln!(out, "\nReport: {}", plain(&page.display().to_string()));
+    }
+    out
+}
+
+fn figures(evaluation: &Evaluation, out: &mut String) {
+    let report = &evaluation.report;
     let averages = &report.averages;
     let _ = writeln!(
         out,
@@ -69,14 +82,6 @@ pub(super) fn evaluation(evaluation: &Evaluation, page: Option<&Path>) -> String
     if likely > 0 {
         let _ = writeln!(out, "- {likely} likely label errors");
     }
-    for notice in notices(report) {
-        let _ = writeln!(out, "- note: {}", plain(&notice));
-    }
-    gate(&report.gate, &mut out);
-    if let Some(page) = page {
-        let _ = writeln!(out, "\nReport: {}", plain(&page.display().to_string()));
-    }
-    out
 }
 
 fn gate(outcomes: &[Outcome], out: &mut String) {

@@ -86,24 +86,11 @@ pub(super) fn whole(
     let longest = classes.iter().map(|class| shortened(&names[class]).chars().count()).max();
     let margin = (CHARACTER * longest.unwrap_or(0) + 16).min(MARGIN);
     let extent = margin + side * classes.len();
-    let mut body = String::new();
     let mut supports: BTreeMap<u32, u64> = BTreeMap::new();
     for ((truth, _), count) in &confusion.cells {
         *supports.entry(*truth).or_default() += count;
     }
-    for (at, class) in classes.iter().enumerate() {
-        let middle = margin + at * side + side / 2;
-        let short = escaped(&shortened(&names[class]));
-        let _ = write!(
-            body,
-            "<text class=\"label end\" x=\"{}\" y=\"{}\">{short}</text><text class=\"label\" \
-             transform=\"translate({} {}) rotate(-60)\">{short}</text>",
-            margin - 6,
-            middle + 4,
-            middle + 3,
-            margin - 6,
-        );
-    }
+    let mut body = labels(classes, names, (margin, side));
     for (row, truth) in classes.iter().enumerate() {
         for (column, predicted) in classes.iter().enumerate() {
             let Some(&count) = confusion.cells.get(&(*truth, *predicted)) else { continue };
@@ -125,6 +112,29 @@ pub(super) fn whole(
         // The last name leans out to the right.
         extent + margin / 2,
     )
+}
+
+/// The names of the rows and columns.
+fn labels(
+    classes: &[u32],
+    names: &BTreeMap<u32, String>,
+    (margin, side): (usize, usize),
+) -> String {
+    let mut body = String::new();
+    for (at, class) in classes.iter().enumerate() {
+        let middle = margin + at * side + side / 2;
+        let short = escaped(&shortened(&names[class]));
+        let _ = write!(
+            body,
+            "<text class=\"label end\" x=\"{}\" y=\"{}\">{short}</text><text class=\"label\" \
+             transform=\"translate({} {}) rotate(-60)\">{short}</text>",
+            margin - 6,
+            middle + 4,
+            middle + 3,
+            margin - 6,
+        );
+    }
+    body
 }
 
 fn cell(
@@ -178,6 +188,36 @@ pub(super) fn blocks(confusion: &Confusion, order: &[u32]) -> String {
     }
     let most = sums.values().copied().max().unwrap_or(1) as f64;
     let (side, margin) = (20, 34);
+    let mut body = block_numbers(count, per_block, (margin, side));
+    let range = |block: usize| {
+        let first = block * per_block + 1;
+        format!("{first} to {}", (first + per_block - 1).min(order.len()))
+    };
+    for ((row, column), images) in sums {
+        let of = if row == column { "each other".to_owned() } else { range(column) };
+        let label = format!("classes {} taken for {of}: {images} images; open", range(row));
+        let opacity = 0.1 + 0.9 * (images as f64 / most).sqrt();
+        let (x, y) = (margin + column * side, margin + row * side);
+        let _ = write!(
+            body,
+            "<g class=\"block\" role=\"button\" tabindex=\"0\" data-row=\"{row}\" \
+             data-column=\"{column}\" aria-label=\"{label}\"><title>{label}</title><rect \
+             class=\"miss\" x=\"{x}\" y=\"{y}\" width=\"{side}\" height=\"{side}\" \
+             fill-opacity=\"{opacity:.2}\"/></g>"
+        );
+    }
+    let extent = margin + count * side + 2;
+    format!(
+        "<svg class=\"matrix\" viewBox=\"0 0 {extent} {extent}\" width=\"{extent}\" \
+         height=\"{extent}\" role=\"group\" data-block=\"{per_block}\" aria-label=\"Confusions between \
+         blocks of {per_block} classes: rows are the truth, columns the prediction\">\
+         <rect class=\"plane\" x=\"{margin}\" y=\"{margin}\" width=\"{0}\" height=\"{0}\"/>{body}</svg>",
+        count * side,
+    )
+}
+
+/// The number of the first class of every fourth block, beside and above the plane.
+fn block_numbers(count: usize, per_block: usize, (margin, side): (usize, usize)) -> String {
     let mut body = String::new();
     for at in (0..count).step_by(4) {
         let middle = margin + at * side + side / 2;
@@ -191,35 +231,7 @@ pub(super) fn blocks(confusion: &Confusion, order: &[u32]) -> String {
             margin - 6,
         );
     }
-    for ((row, column), images) in sums {
-        let range = |block: usize| {
-            let first = block * per_block + 1;
-            format!("{first} to {}", (first + per_block - 1).min(order.len()))
-        };
-        let label = format!(
-            "classes {} taken for {}: {images} images; open",
-            range(row),
-            if row == column { "each other".to_owned() } else { range(column) }
-        );
-        let opacity = 0.1 + 0.9 * (images as f64 / most).sqrt();
-        let _ = write!(
-            body,
-            "<g class=\"block\" role=\"button\" tabindex=\"0\" data-row=\"{row}\" \
-             data-column=\"{column}\" aria-label=\"{label}\"><title>{label}</title><rect \
-             class=\"miss\" x=\"{}\" y=\"{}\" width=\"{side}\" height=\"{side}\" \
-             fill-opacity=\"{opacity:.2}\"/></g>",
-            margin + column * side,
-            margin + row * side,
-        );
-    }
-    let extent = margin + count * side + 2;
-    format!(
-        "<svg class=\"matrix\" viewBox=\"0 0 {extent} {extent}\" width=\"{extent}\" \
-         height=\"{extent}\" role=\"group\" data-block=\"{per_block}\" aria-label=\"Confusions between \
-         blocks of {per_block} classes: rows are the truth, columns the prediction\">\
-         <rect class=\"plane\" x=\"{margin}\" y=\"{margin}\" width=\"{0}\" height=\"{0}\"/>{body}</svg>",
-        count * side,
-    )
+    body
 }
 
 fn shortened(name: &str) -> String {
