@@ -13,6 +13,9 @@ use crate::{
     digest, error::RunError, labels::Labels, output, predictions::Predictions, truth::Classes,
 };
 
+/// Folders above the predictions in which the input is looked for.
+const FOLDERS_ABOVE: usize = 4;
+
 /// What a person may say about a saved run.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
@@ -109,7 +112,7 @@ impl SavedRun {
         about.classes = count.and_then(|count| u32::try_from(count).ok());
         let classes = classes(&predictions, given, manifest.as_ref(), &mut about)?;
         about.classes = classes.count();
-        let root = given.images.clone().or_else(|| root_of(manifest.as_ref()?));
+        let root = given.images.clone().or_else(|| root_of(manifest.as_ref()?, file));
         Ok(Self { predictions, classes, root, about })
     }
 
@@ -227,12 +230,19 @@ fn read_class_map(map: &Path) -> Result<Vec<(String, String)>, RunError> {
 
 /// The folder that the paths of a run are relative to: its input, if there was one. With several, the
 /// paths begin with the input as it was written.
-fn root_of(manifest: &Value) -> Option<PathBuf> {
+///
+/// The record names it as seen from the folder that the run was in: this one, or one above `file`.
+fn root_of(manifest: &Value, file: &Path) -> Option<PathBuf> {
     let inputs = manifest["inputs"].as_array()?;
-    let [input] = &inputs[..] else { return Some(PathBuf::new()) };
-    let input = Path::new(input.as_str()?);
-    if input.is_dir() {
-        return Some(input.to_owned());
+    let whole = std::path::absolute(file).ok()?;
+    let input = inputs.first()?.as_str()?;
+    let folders = std::iter::once(Path::new("")).chain(whole.ancestors().skip(1));
+    let found = |folder: &Path| folder.join(input).exists().then(|| folder.to_owned());
+    let folder = folders.take(1 + FOLDERS_ABOVE).find_map(found)?;
+    let root = folder.join(input);
+    match inputs.len() {
+        1 if root.is_dir() => Some(root),
+        1 => root.parent().map(Path::to_owned),
+        _ => Some(folder),
     }
-    input.is_file().then(|| input.parent().map(Path::to_owned)).flatten()
 }

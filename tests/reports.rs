@@ -197,3 +197,64 @@ fn a_job_ends_with_its_report() {
     job("speed > 1");
     linnaeus(&folder, &["run", "job.toml"], 2).says(&["speed"]);
 }
+
+/// A gray picture of `side`×`side` pixels as a BMP.
+fn bmp(side: usize, value: impl Fn(usize, usize) -> u8) -> Vec<u8> {
+    let row = (3 * side).next_multiple_of(4);
+    let mut bytes = b"BM".to_vec();
+    let number = |value: usize| u32::try_from(value).unwrap().to_le_bytes();
+    for value in [54 + row * side, 0, 54, 40, side, side] {
+        bytes.extend(number(value));
+    }
+    bytes.extend([1, 0, 24, 0]);
+    for value in [0, row * side, 0, 0, 0, 0] {
+        bytes.extend(number(value));
+    }
+    for y in 0..side {
+        let pixels: Vec<u8> = (0..side).flat_map(|x| [value(x, y); 3]).collect();
+        bytes.extend(pixels.iter().copied().chain(std::iter::repeat_n(0, row - 3 * side)));
+    }
+    bytes
+}
+
+#[test]
+fn odd_images_and_duplicates_are_found() {
+    let folder = TestDir::new();
+    let texture = |x: usize, y: usize| ((x * x / 7 + 3 * y * x / 5 + y * y / 11) % 200) as u8;
+    let other = |x: usize, y: usize| ((x * 13 / (1 + y % 9) + y * 29 / 3) % 180) as u8;
+    for (name, bytes) in [
+        ("a.bmp", bmp(120, texture)),
+        ("b.bmp", bmp(120, |x, y| texture(x, y) + 20)),
+        ("c.bmp", bmp(120, other)),
+        ("d.bmp", bmp(120, other)),
+        ("black.bmp", bmp(120, |_, _| 0)),
+        ("small.bmp", bmp(20, other)),
+    ] {
+        folder.write(format!("images/{name}"), bytes);
+    }
+    let rows = ["a", "b", "c", "d", "black", "small", "gone"]
+        .map(|name| format!("{name}.bmp,ok,0,cat,0.9,1,dog,0.1,\n"));
+    folder.write("p.csv", HEADER.to_owned() + &rows.concat());
+    let args = ["evaluate", "p.csv", "--truth", "regex:^(?<class>)", "-o", "r.html"];
+    folder.program(args).exits(2);
+    folder.write("t.csv", "path,label\na.bmp,cat\nb.bmp,cat\nc.bmp,cat\nd.bmp,dog\nblack.bmp,cat\nsmall.bmp,cat\ngone.bmp,cat\n");
+    let args = ["evaluate", "p.csv", "--truth", "t.csv", "--images", "images", "-o", "r.html"];
+    linnaeus(&folder, &args, 0);
+    let galleries = folder.json("r.json")["galleries"].clone();
+    let notes = |list: &str| -> Vec<(String, String)> {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let entry = |one: &serde_json::Value| (text(&one["path"]), text(&one["note"]));
+        galleries[list].as_array().unwrap().iter().map(entry).collect()
+    };
+    let pair = |path: &str, note: &str| (path.to_owned(), note.to_owned());
+    let odd = [pair("black.bmp", "blank, 120×120"), pair("small.bmp", "tiny, 20×20")];
+    assert_eq!(notes("odd"), odd);
+    let duplicates = galleries["duplicates"].as_array().unwrap();
+    let of = |at: usize| {
+        (&duplicates[at][0]["path"], &duplicates[at][1]["path"], &duplicates[at][0]["note"])
+    };
+    assert_eq!(of(0), (&"a.bmp".into(), &"b.bmp".into(), &"nearly the same".into()));
+    assert_eq!(of(1), (&"c.bmp".into(), &"d.bmp".into(), &"the same file, other truth".into()));
+    assert_eq!(duplicates.len(), 2);
+    assert_eq!((&galleries["looked_at"], &galleries["not_found"]), (&6.into(), &1.into()));
+}

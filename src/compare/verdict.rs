@@ -11,7 +11,7 @@ pub(super) fn sentence(report: &Report) -> String {
     }
     let agreement = &report.agreement;
     format!(
-        "The two runs say the same class for {} of {} images ({:.1} %); without a truth nothing says \
+        "The two runs say the same class for {} of {} images ({:.1}\u{a0}%); without a truth nothing says \
          which of them is better.",
         agreement.same,
         report.images,
@@ -27,7 +27,7 @@ fn by_truth(truth: &Truthful) -> String {
             if top1.difference > 0.0 { ("better", "rose") } else { ("worse", "fell") };
         format!(
             "On these {} images the second run is {word}: top-1 accuracy {verb} by {:.2} points, from \
-             {:.2} % to {:.2} % (95 % interval of the change {low} to {high}; McNemar mid-p {})",
+             {:.2}\u{a0}% to {:.2}\u{a0}% (95\u{a0}% interval of the change {low} to {high}; McNemar mid-p {})",
             truth.images,
             100.0 * top1.difference.abs(),
             100.0 * top1.value[0],
@@ -37,7 +37,7 @@ fn by_truth(truth: &Truthful) -> String {
     } else {
         format!(
             "These {} images do not show a difference: top-1 accuracy changed by {} points, from \
-             {:.2} % to {:.2} %, and a true change from {low} to {high} fits that as well (McNemar \
+             {:.2}\u{a0}% to {:.2}\u{a0}%, and a true change from {low} to {high} fits that as well (McNemar \
              mid-p {})",
             truth.images,
             points(top1.difference),

@@ -131,7 +131,13 @@
   }
 
   // A block of a large matrix.
-  const matrix = (rows, columns) => {
+  const matrix = (allRows, allColumns) => {
+    // Of blocks off the diagonal few classes are confused: only those are drawn.
+    const [inRows, inColumns] = [new Set(allRows), new Set(allColumns)];
+    const cells = data.cells.filter((cell) => inRows.has(cell[0]) && inColumns.has(cell[1]));
+    const [usedRows, usedColumns] = [0, 1].map((at) => new Set(cells.map((cell) => cell[at])));
+    const rows = allRows.filter((index) => usedRows.has(index));
+    const columns = allColumns.filter((index) => usedColumns.has(index));
     const classes = [rows, columns], side = 16;
     const short = (index) => {
       const first = name(index).split(",")[0];
@@ -148,9 +154,8 @@
     const [rowOf, columnOf] = classes.map((list) => new Map(list.map((index, at) => [index, at])));
     const totals = new Map();
     for (const [truth, , count] of data.cells) totals.set(truth, (totals.get(truth) ?? 0) + count);
-    for (const [truth, predicted, count] of data.cells) {
+    for (const [truth, predicted, count] of cells) {
       const [row, column] = [rowOf.get(truth), columnOf.get(predicted)];
-      if (row === undefined || column === undefined) continue;
       const share = count / totals.get(truth);
       const label = truth === predicted ? `${name(truth)}: ${count} right, ${percent(share)}`
         : `${name(truth)} taken for ${name(predicted)}: ${count}, ${percent(share)}`;
@@ -182,12 +187,13 @@
   byId("dialog-close").addEventListener("click", () => dialog.close());
   const curve = (points) => {
     const [width, height, left, bottom] = [420, 260, 46, 40];
-    const x = (recall) => left + recall * (width - left - 12);
+    const x = (recall) => left + recall * (width - 28 - left);
     const y = (precision) => height - bottom - precision * (height - bottom - 12);
+    const right = width - 28;
     const root = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Precision by recall" });
     for (const at of [0, 0.25, 0.5, 0.75, 1]) {
       root.append(
-        svg("path", { class: "grid", d: `M${left} ${y(at)}H${width - 12}` }),
+        svg("path", { class: "grid", d: `M${left} ${y(at)}H${right}` }),
         svg("text", { class: "tick end", x: left - 6, y: y(at) + 4 }, percent(at).replace(".0", "")),
         svg("text", { class: "tick middle", x: x(at), y: height - bottom + 16 }, percent(at).replace(".0", "")));
     }
