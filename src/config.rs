@@ -12,6 +12,7 @@ use crate::{
     device::Device,
     error::RunError,
     job::{Deleted, Format, Incremental, Job, LogFormat, MaxErrors},
+    memory,
     recipe::RecipeSpec,
     walk::{Globs, WalkOptions},
 };
@@ -380,21 +381,7 @@ fn available_threads() -> usize {
 
 /// A quarter of the memory that there is, and no more than [`DECODE_MEMORY`].
 fn default_decode_memory() -> u64 {
-    memory_limit().map_or(DECODE_MEMORY, |bytes| (bytes / 4).clamp(64 << 20, DECODE_MEMORY))
-}
-
-/// The smaller of the machine's memory and the container's limit, where Linux tells them.
-#[must_use]
-pub fn memory_limit() -> Option<u64> {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let machine = read("/proc/meminfo").and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-    });
-    let container = read("/sys/fs/cgroup/memory.max")
-        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-        .and_then(|text| text.trim().parse::<u64>().ok());
-    machine.into_iter().chain(container).min()
+    memory::limit().map_or(DECODE_MEMORY, |bytes| (bytes / 4).clamp(64 << 20, DECODE_MEMORY))
 }
 
 fn format_of(target: &Target) -> Format {

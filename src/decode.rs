@@ -13,7 +13,6 @@ use crate::{
     recipe::{Alpha, Deep, Orientation},
 };
 
-mod budget;
 mod contain;
 mod ending;
 pub mod jpeg;
@@ -21,7 +20,7 @@ mod orient;
 mod raster;
 mod watched;
 
-pub use budget::{Budget, Permit};
+pub use crate::budget::{Budget, Permit};
 pub use contain::{contained, is_contained, silence_contained_panics};
 use jpeg::JpegError;
 

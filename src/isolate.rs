@@ -141,8 +141,9 @@ impl Child {
         self.process.as_ref().map(Process::id)
     }
 
-    /// Prepares the image in the file `path` into `slot`, with memory from `budget`. The process may
-    /// die of it: then this image's row says so, and the next image gets another process.
+    /// Prepares the image in the file `path` into `slot`, with memory from the `budgets` of files and
+    /// of decoding. The process may die of it: then this image's row says so, and the next image
+    /// gets another process.
     ///
     /// # Errors
     ///
@@ -152,13 +153,13 @@ impl Child {
         &mut self,
         path: &Path,
         slot: &mut [T],
-        budget: &Budget,
+        budgets: (&Budget, &Budget),
         timing: &Timing,
     ) -> Result<Result<(), ItemError>, RunError> {
         // One that ended meanwhile is not this image's fault.
         let running = self.process.take().and_then(Process::still_running);
         let mut process = running.map_or_else(|| self.begin(), Ok)?;
-        match self.ask(&mut process, path, slot, (budget, timing)) {
+        match self.ask(&mut process, path, slot, (budgets, timing)) {
             Ok(outcome) => {
                 self.process = Some(process);
                 Ok(outcome)
@@ -199,20 +200,26 @@ impl Child {
         process: &mut Process,
         path: &Path,
         slot: &mut [T],
-        (budget, timing): (&Budget, &Timing),
+        ((files, decoding), timing): ((&Budget, &Budget), &Timing),
     ) -> io::Result<Result<(), ItemError>> {
         let nonsense = || io::Error::from(io::ErrorKind::InvalidData);
         let most = TIMES_BYTES + size_of_val(slot).max(MESSAGE_BYTES);
         let mut deadline = Deadline::after(self.launch.image_timeout.saturating_add(GRACE));
-        let mut _permit = None;
+        let (mut _file, mut _image) = (None, None);
         process.send(Kind::Image, &path_to_bytes(path))?;
         loop {
             let kind = process.receive(most, &deadline, &mut self.answer)?;
-            if kind == Kind::Need {
+            if let Kind::NeedFile | Kind::Need = kind {
                 let bytes = self.answer.as_slice().try_into().map_err(|_| nonsense())?;
-                // Given back first: nobody waits for what it holds itself.
-                _permit = None;
-                _permit = Some(deadline.not_counting(|| budget.acquire(u64::from_le_bytes(bytes))));
+                let bytes = u64::from_le_bytes(bytes);
+                // What is held is given back first: nobody waits for what it holds itself.
+                if kind == Kind::NeedFile {
+                    (_file, _image) = (None, None);
+                    _file = Some(deadline.not_counting(|| files.acquire(bytes)));
+                } else {
+                    _image = None;
+                    _image = Some(deadline.not_counting(|| decoding.acquire(bytes)));
+                }
                 process.send(Kind::Take, &[])?;
                 continue;
             }

@@ -341,6 +341,10 @@ mod tests {
         let job = job.relative_to(Path::new("/a/jobs"));
         assert_eq!(job.inputs, Some(vec!["/a/in".into()]));
         assert_eq!(job.output, Some("-".into()));
+        let hooks = parse("on-success = ['bin/a', 'b/c']\non-failure = ['mail', 'b/c']\n").unwrap();
+        let hooks = hooks.relative_to(Path::new("/a/jobs"));
+        assert_eq!(hooks.on_success.unwrap(), ["/a/jobs/bin/a", "b/c"]);
+        assert_eq!(hooks.on_failure.unwrap(), ["mail", "b/c"]);
         let flags = Job { top_k: NonZeroUsize::new(5), ..Job::default() };
         let both = job.overridden_by(flags);
         assert_eq!(both.top_k.unwrap().get(), 5);

@@ -39,6 +39,12 @@ pub mod device;
 /// The job file and the flags, as written.
 pub mod job;
 
+/// How much memory there is, and keeping to it.
+pub mod memory;
+
+/// Bytes that threads and processes share.
+pub mod budget;
+
 /// Which files are images.
 pub mod format;
 

@@ -17,6 +17,7 @@ mod commands;
 fn main() -> ExitCode {
     // First, while this is the only thread: it sets an environment variable.
     linnaeus::runtime::silence_telemetry();
+    linnaeus::memory::confine();
     linnaeus::decode::silence_contained_panics();
     let exit = match cli::Cli::try_parse() {
         Ok(cli) => commands::run(cli).unwrap_or_else(|error| report(&error)),

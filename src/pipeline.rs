@@ -346,7 +346,7 @@ impl<T: Sample> Pipeline<'_, T> {
             Some(child) => child,
             none => none.insert(Child::start(launch)?),
         };
-        let outcome = child.prepare(path, slot, budget, self.timing)?;
+        let outcome = child.prepare(path, slot, (self.preparer.files, budget), self.timing)?;
         Ok(outcome.map_err(|error| match error {
             ItemError::DecoderCrash { how } if suspect => ItemError::Quarantined { how },
             other => other,

@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
+    budget::Budget,
     deadline::Deadline,
     decode::{Decoder, Pixels},
     error::ItemError,
@@ -16,6 +17,8 @@ use crate::{
 pub struct Preparer<'a, T> {
     /// How files are read.
     pub reader: Reader,
+    /// Bytes that all files take together while they are decoded.
+    pub files: &'a Budget,
     /// Settings of decoding.
     pub decoder: &'a Decoder,
     /// Settings of preprocessing.
@@ -36,13 +39,26 @@ pub struct Buffers {
 /// Bytes of a buffer that is kept for the next image: a 12-megapixel photo in colour fits.
 const KEPT_BYTES: usize = 40 << 20;
 
+/// What each of the four buffers of one of `threads` may keep.
+fn kept_bytes(budget: u64, threads: usize) -> usize {
+    let share = budget / (4 * threads.max(1) as u64);
+    usize::try_from(share).unwrap_or(usize::MAX).min(KEPT_BYTES)
+}
+
+/// What `threads` take at most beside the images that they work on: what they keep between two of
+/// them, and 64 MiB each for resampling, whose passes hold rows of the image's height and the
+/// model's width.
+#[must_use]
+pub fn threads_bytes(budget: u64, threads: usize) -> u64 {
+    (4 * kept_bytes(budget, threads) as u64 + (64 << 20)) * threads as u64
+}
+
 impl Buffers {
     /// Gives back buffers that an unusually large image took. `budget` is the memory for images
     /// being decoded and `threads` how many share it: it counts images being worked on, and what
     /// idle threads keep stays below it, too.
     pub fn trim(&mut self, budget: u64, threads: usize) {
-        let share = budget / (4 * threads.max(1) as u64);
-        let kept = usize::try_from(share).unwrap_or(usize::MAX).min(KEPT_BYTES);
+        let kept = kept_bytes(budget, threads);
         let Self { bytes, pixels, scratch } = self;
         for buffer in [bytes, &mut pixels.data] {
             if buffer.capacity() > kept {
@@ -72,7 +88,8 @@ impl<T: Sample> Preparer<'_, T> {
     ) -> Result<(), ItemError> {
         let Buffers { bytes, pixels, scratch } = buffers;
         let mut deadline = Deadline::after(self.image_timeout);
-        timing.measure(Stage::Read, || self.reader.read(path, &deadline, bytes))?;
+        let _file = timing
+            .measure(Stage::Read, || self.reader.read(path, &mut deadline, bytes, self.files))?;
         let decoded = timing
             .measure(Stage::Decode, || self.decoder.decode_by(bytes, path, pixels, &mut deadline));
         // Holding the permit: preprocessing still needs the pixels.

@@ -2,6 +2,7 @@
 //! more bytes than the limit, never half of a file that is being written.
 
 use std::{
+    cell::RefCell,
     fs::{self, File, Metadata},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -11,7 +12,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{deadline::Deadline, error::ItemError};
+use crate::{
+    budget::{Budget, Permit},
+    deadline::Deadline,
+    error::ItemError,
+};
 
 /// Before a second try. Each further pause is [`BACKOFF`] times as long as the one before, up to
 /// [`LONGEST_PAUSE`]: three tries more bridge 4.2 s, in which a network folder comes back that
@@ -103,36 +108,49 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// As [`read_whole`]. Errors that may pass, as those of a network folder, are tried again after
-    /// pauses of 0.2 s, 0.8 s and then 3.2 s each, as long as the deadline allows; a file that
-    /// changed is tried once more.
+    /// As [`read_whole`], with memory from `budget`: hold the permit as long as `bytes` is needed.
+    ///
+    /// Errors that may pass, as those of a network folder, are tried again after pauses of 0.2 s,
+    /// 0.8 s and then 3.2 s each, as long as the deadline allows; a file that changed is tried once
+    /// more. Waiting for memory does not count.
     ///
     /// # Errors
     ///
     /// Those of [`read_whole`], and `timeout`. An `unreadable` tells the number of tries.
-    pub fn read(
+    pub fn read<'budget>(
         &self,
         path: &Path,
-        deadline: &Deadline,
+        deadline: &mut Deadline,
         bytes: &mut Vec<u8>,
-    ) -> Result<(), ItemError> {
-        let attempt = || read_once(path, self.follow, self.max_bytes, (deadline, bytes));
-        try_again(self.retries, deadline, thread::sleep, attempt)
+        budget: &'budget Budget,
+    ) -> Result<Permit<'budget>, ItemError> {
+        let deadline = RefCell::new(deadline);
+        let left = || deadline.borrow().left();
+        let attempt = || {
+            let mut deadline = deadline.borrow_mut();
+            let (file, found) = open_within(path, self.follow, self.max_bytes)?;
+            let permit = deadline.not_counting(|| budget.acquire(found.len()));
+            read_rest(file, &found, &deadline, bytes).map(|()| permit)
+        };
+        try_again(self.retries, left, thread::sleep, attempt)
     }
 }
 
 /// Calls `attempt` until it succeeds, or fails for good, or has failed `retries` times more, or the
-/// deadline would pass in the next pause. A stop does not end it: the file would get a row that
+/// time that is `left` would pass in the next pause. A stop does not end it: the file would get a row that
 /// blames it, and its next row would be that of the next night.
-fn try_again(
+fn try_again<T>(
     retries: u32,
-    deadline: &Deadline,
+    left: impl Fn() -> Duration,
     mut pause: impl FnMut(Duration),
-    mut attempt: impl FnMut() -> Result<(), ItemError>,
-) -> Result<(), ItemError> {
+    mut attempt: impl FnMut() -> Result<T, ItemError>,
+) -> Result<T, ItemError> {
     let (mut tries, mut changed, mut next) = (1, false, FIRST_PAUSE);
     loop {
-        let Err(error) = attempt() else { return Ok(()) };
+        let error = match attempt() {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
         let wait = match &error {
             ItemError::Unreadable(cause) if may_pass(cause) && tries <= retries => {
                 let wait = next;
@@ -145,7 +163,7 @@ fn try_again(
             }
             _ => return Err(after(tries, error)),
         };
-        if wait >= deadline.left() {
+        if wait >= left() {
             return Err(after(tries, error));
         }
         pause(wait);
@@ -204,34 +222,41 @@ pub fn read_whole(
     max_bytes: u64,
     bytes: &mut Vec<u8>,
 ) -> Result<(), ItemError> {
-    read_once(path, follow, max_bytes, (&Deadline::never(), bytes))
+    bytes.clear();
+    let (file, found) = open_within(path, follow, max_bytes)?;
+    read_rest(file, &found, &Deadline::never(), bytes)
 }
 
-fn read_once(
-    path: &Path,
-    follow: bool,
-    max_bytes: u64,
-    (deadline, bytes): (&Deadline, &mut Vec<u8>),
+/// Opens a file of at most `max_bytes`.
+fn open_within(path: &Path, follow: bool, max_bytes: u64) -> Result<(File, Metadata), ItemError> {
+    let (file, found) = open_regular(path, follow)?;
+    if found.len() > max_bytes {
+        return Err(ItemError::TooLarge {
+            what: "its size in bytes",
+            found: found.len(),
+            limit: max_bytes,
+            key: Some("max-file-bytes"),
+        });
+    }
+    Ok((file, found))
+}
+
+/// Reads a file that was just opened, as `before` says that it is.
+fn read_rest(
+    mut file: File,
+    before: &Metadata,
+    deadline: &Deadline,
+    bytes: &mut Vec<u8>,
 ) -> Result<(), ItemError> {
     bytes.clear();
-    let (mut file, before) = open_regular(path, follow)?;
-    let too_large = |found| ItemError::TooLarge {
-        what: "its size in bytes",
-        found,
-        limit: max_bytes,
-        key: Some("max-file-bytes"),
-    };
-    if before.len() > max_bytes {
-        return Err(too_large(before.len()));
-    }
     let expected = usize::try_from(before.len()).expect("a file below the limit fits in memory");
     bytes.try_reserve(expected).map_err(|error| ItemError::Unreadable(io::Error::other(error)))?;
     // One byte more than there should be, so that a growing file shows.
     let mut wanted = before.len() + 1;
     while wanted > 0 {
         deadline.check()?;
-        let chunk = file.by_ref().take(wanted.min(CHUNK));
-        let read = { chunk }.read_to_end(bytes).map_err(ItemError::Unreadable)? as u64;
+        let mut chunk = file.by_ref().take(wanted.min(CHUNK));
+        let read = chunk.read_to_end(bytes).map_err(ItemError::Unreadable)? as u64;
         if read < wanted.min(CHUNK) {
             break;
         }
@@ -283,10 +308,10 @@ mod tests {
     fn trying(retries: u32, errors: Vec<ItemError>) -> (Result<(), ItemError>, Vec<u128>) {
         let mut pauses = Vec::new();
         let mut errors = errors.into_iter();
-        let deadline = Deadline::after(Duration::from_hours(1));
+        let left = || Duration::from_hours(1);
         let outcome = try_again(
             retries,
-            &deadline,
+            left,
             |pause| pauses.push(pause.as_millis()),
             || errors.next().map_or(Ok(()), Err),
         );
@@ -330,10 +355,11 @@ mod tests {
 
     #[test]
     fn no_pause_goes_beyond_the_deadline() {
-        let deadline = Deadline::after(Duration::from_millis(100));
-        let timed_out = || Err(ItemError::Unreadable(io::ErrorKind::TimedOut.into()));
+        let left = || Duration::from_millis(100);
+        let timed_out =
+            || -> Result<(), _> { Err(ItemError::Unreadable(io::ErrorKind::TimedOut.into())) };
         let never = |pause| panic!("it pauses for {pause:?}");
-        assert_eq!(try_again(3, &deadline, never, timed_out).unwrap_err().code(), "unreadable");
+        assert_eq!(try_again(3, left, never, timed_out).unwrap_err().code(), "unreadable");
     }
 
     #[cfg(unix)]
@@ -370,7 +396,8 @@ mod tests {
             assert!(bytes == content, "{length}");
         }
         let reader = Reader { follow: false, max_bytes: 1 << 30, retries: 3 };
-        let late = reader.read(&path, &Deadline::after(Duration::ZERO), &mut bytes);
+        let budget = Budget::new(1 << 30);
+        let late = reader.read(&path, &mut Deadline::after(Duration::ZERO), &mut bytes, &budget);
         assert_eq!(late.unwrap_err().code(), "timeout");
     }
 

@@ -46,9 +46,10 @@ const OWNERS: [(&str, &[&str]); 20] = [
 ];
 
 /// Files that start threads: the stages, the counting for the progress bar, the signals, and the
-/// bar itself; and the one that starts processes for images, which the search cannot tell apart.
-const THREADS: [&str; 5] =
-    ["pipeline.rs", "run.rs", "interrupt.rs", "progress.rs", "isolate/process.rs"];
+/// bar itself, and the watch over a model's first answer; and the one that starts processes for
+/// images, which the search cannot tell apart.
+const THREADS: [&str; 6] =
+    ["pipeline.rs", "run.rs", "interrupt.rs", "progress.rs", "engine.rs", "isolate/process.rs"];
 
 /// Files with unsafe code.
 const UNSAFE: [&str; 2] = ["resample/simd.rs", "runtime/probe.rs"];

@@ -63,8 +63,8 @@ fn launch(settings: &Settings) -> Arc<Launch> {
 
 fn prepare(child: &mut Child, path: &Path) -> Result<Vec<f32>, ItemError> {
     let mut slot = vec![0.0; 3 * SIDE * SIDE];
-    let outcome =
-        child.prepare(path, &mut slot, &Budget::new(2 << 30), &Timing::default()).unwrap();
+    let budget = Budget::new(2 << 30);
+    let outcome = child.prepare(path, &mut slot, (&budget, &budget), &Timing::default()).unwrap();
     outcome.map(|()| slot)
 }
 
@@ -207,7 +207,8 @@ fn a_decoder_that_takes_more_memory_than_it_may_crashes_alone() {
 #[test]
 fn children_share_the_memory_of_their_parent() {
     // One byte is there: whatever they ask for, they get it one after another and all come through.
-    let budget = Budget::new(1);
+    let (files, decoding) = (Budget::new(1), Budget::new(1));
+    let budgets = (&files, &decoding);
     let settings = settings();
     let launch = launch(&settings);
     thread::scope(|scope| {
@@ -218,7 +219,7 @@ fn children_share_the_memory_of_their_parent() {
                 for name in ["good.jpg", "good.png", "good.gif", "good.tif"].repeat(5) {
                     let path = hostile().join(name);
                     let timing = Timing::default();
-                    child.prepare(&path, &mut slot, &budget, &timing).unwrap().unwrap();
+                    child.prepare(&path, &mut slot, budgets, &timing).unwrap().unwrap();
                     assert!(timing.elsewhere() > Duration::ZERO);
                 }
             });

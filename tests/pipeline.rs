@@ -254,6 +254,7 @@ where
         pool: &pool,
         preparer: Preparer {
             reader: Reader { follow: false, max_bytes: 1 << 20, retries: 0 },
+            files: &Budget::new(1 << 20),
             decoder,
             preprocessor: &Preprocessor::new(recipe),
             image_timeout: Duration::from_mins(1),

@@ -171,7 +171,7 @@ impl Call {
             Asked::StopNow(status) => log.exit(status),
             Asked::Status => log.status(),
         };
-        interrupt::listen(&self.stop, hear)
+        interrupt::listen(&self.stop, config.spending.grace, hear)
             .map_err(|error| RunError::Internal(format!("no signal handler: {error}")))?;
         let run = Run::prepare(config)?;
         reached.model = Some(run.model().clone());

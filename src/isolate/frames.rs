@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Ready = b'r',
     /// To it: the path of an image.
     Image = b'i',
+    /// From it: how many bytes the file takes, eight bytes.
+    NeedFile = b'N',
     /// From it: how many bytes decoding takes, eight bytes.
     Need = b'n',
     /// To it: they are there.
@@ -23,10 +25,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Settings,
         Self::Ready,
         Self::Image,
+        Self::NeedFile,
         Self::Need,
         Self::Take,
         Self::Tensor,

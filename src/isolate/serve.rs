@@ -60,10 +60,10 @@ fn lost(why: &dyn std::fmt::Display) -> RunError {
 }
 
 impl<R: Read, W: Write> Line<R, W> {
-    /// Tells the parent how much memory decoding takes, and waits for it. A parent that is gone
+    /// Tells the parent how much memory something takes, and waits for it. A parent that is gone
     /// needs no answer; what follows ends at the next look at the line.
-    fn borrow(&mut self, bytes: u64) -> io::Result<()> {
-        frames::write(&mut self.to, Kind::Need, &bytes.to_le_bytes())?;
+    fn borrow(&mut self, need: Kind, bytes: u64) -> io::Result<()> {
+        frames::write(&mut self.to, need, &bytes.to_le_bytes())?;
         frames::read(&mut self.from, 0, &mut Vec::new()).map(drop)
     }
 }
@@ -76,14 +76,16 @@ where
 {
     let Settings { recipe, limits, reader, image_timeout, threads, .. } = settings;
     let Recipe { exif, alpha, deep, .. } = recipe;
-    let lender = Arc::clone(line);
-    let budget = Budget::lent(limits.max_bytes, move |bytes| {
-        let _ = lock(&lender).borrow(bytes);
-    });
+    let budget = |total, need| {
+        let line = Arc::clone(line);
+        Budget::lent(total, move |bytes| _ = lock(&line).borrow(need, bytes))
+    };
+    let files = &budget(reader.max_bytes, Kind::NeedFile);
+    let budget = budget(limits.max_bytes, Kind::Need);
     let decoder = Decoder { limits, policy: Policy { exif, alpha, deep }, budget };
     let preprocessor = Preprocessor::<T>::new(recipe);
     let preparer =
-        Preparer { reader, decoder: &decoder, preprocessor: &preprocessor, image_timeout };
+        Preparer { reader, files, decoder: &decoder, preprocessor: &preprocessor, image_timeout };
     let mut slot = vec![T::default(); preprocessor.image_len()];
     let (mut buffers, mut request, mut answer) = (Buffers::default(), Vec::new(), Vec::new());
     let said = frames::write(&mut lock(line).to, Kind::Ready, VERSION.as_bytes());

@@ -1,5 +1,5 @@
-//! A byte budget that all decoding threads share: many images that are each within the limits
-//! must not exhaust the memory together.
+//! A byte budget that all threads share: many images that are each within the limits must not
+//! exhaust the memory together.
 
 use std::{
     fmt,
