@@ -51,6 +51,8 @@ struct Call {
 struct Reached {
     model: Option<ModelFile>,
     summary: Option<Summary>,
+    /// What the output is worth, for a person.
+    evaluation: Option<String>,
 }
 
 /// Classifies what `flags` and the job file `base` say.
@@ -178,7 +180,10 @@ impl Call {
         let summary = run.execute(&self.stop, &self.log)?;
         let exit = summary.exit;
         reached.summary = Some(summary);
-        after.map_or(Ok(exit), |after| after.evaluate(exit))
+        let Some(after) = after else { return Ok(exit) };
+        let (exit, text) = after.evaluate(exit)?;
+        reached.evaluation = text;
+        Ok(exit)
     }
 
     /// Tells everybody how it ended. Nothing that fails here changes the status.
@@ -198,6 +203,9 @@ impl Call {
             }
             (Ok(_), Some(summary)) => self.finish(summary),
             (Ok(_), None) => {}
+        }
+        if let Some(text) = &reached.evaluation {
+            let _ = print(text);
         }
         if let Some(path) = &self.telling.metrics_file {
             let written = metrics::write(path, &self.figures(exit, reached));

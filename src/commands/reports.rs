@@ -19,7 +19,7 @@ use crate::cli::{Compare, Evaluate};
 pub(super) fn evaluate(flags: Evaluate) -> Result<Exit, RunError> {
     let (predictions, spec, given) = flags.into_spec();
     let evaluation = evaluation(&predictions, spec, given)?;
-    print_summary(&evaluation)?;
+    print(&summary(&evaluation))?;
     Ok(if evaluation.0.passes() { Exit::Complete } else { Exit::Gate })
 }
 
@@ -51,15 +51,15 @@ impl AfterRun {
     }
 
     /// Evaluates what a run that ended with `exit` wrote; a gate that fails wins over it.
-    pub(super) fn evaluate(self, exit: Exit) -> Result<Exit, RunError> {
-        if !matches!(exit, Exit::Complete | Exit::SomeFailed) {
-            return Ok(exit);
+    /// The text is for a person, if there is anything to tell.
+    pub(super) fn evaluate(self, exit: Exit) -> Result<(Exit, Option<String>), RunError> {
+        if !exit.published() {
+            return Ok((exit, None));
         }
         let evaluation = evaluation(&self.predictions, self.spec, self.given)?;
-        if !self.quiet || !evaluation.0.passes() {
-            print_summary(&evaluation)?;
-        }
-        Ok(if evaluation.0.passes() { exit } else { Exit::Gate })
+        let passes = evaluation.0.passes();
+        let text = (!self.quiet || !passes).then(|| summary(&evaluation));
+        Ok((if passes { exit } else { Exit::Gate }, text))
     }
 }
 
@@ -77,8 +77,8 @@ fn evaluation(
     Ok((evaluation, page))
 }
 
-fn print_summary((evaluation, page): &(Evaluation, Option<PathBuf>)) -> Result<Exit, RunError> {
-    print(&printable(&report::evaluation_summary(evaluation, page.as_deref())))
+fn summary((evaluation, page): &(Evaluation, Option<PathBuf>)) -> String {
+    printable(&report::evaluation_summary(evaluation, page.as_deref())).into_owned()
 }
 
 pub(super) fn compare(flags: Compare) -> Result<Exit, RunError> {
