@@ -27,7 +27,7 @@ use linnaeus::{
 };
 use serde_json::{Value, json};
 
-use super::{models, print};
+use super::{models, print, reports::AfterRun};
 use crate::cli::Options;
 
 /// What a hook gets after a signal, also when `grace` is used up.
@@ -52,6 +52,8 @@ struct Call {
 struct Reached {
     model: Option<ModelFile>,
     summary: Option<Summary>,
+    /// What the output is worth, for a person.
+    evaluation: Option<String>,
 }
 
 /// Classifies what `flags` and the job file `base` say.
@@ -159,6 +161,7 @@ impl Call {
     fn attempt(&self, reached: &mut Reached) -> Result<Exit, RunError> {
         let mut config = Config { restart: self.restart, ..Config::resolve(self.job.clone())? };
         config.patience.program = super::this_program();
+        let after = AfterRun::new(self.job.evaluate.clone(), &config)?;
         if let (Some(classes), [image]) = (self.table, &config.inputs[..]) {
             return models::table(&config, image, classes);
         }
@@ -179,6 +182,9 @@ impl Call {
         let summary = run.execute(&self.stop, &self.log)?;
         let exit = summary.exit;
         reached.summary = Some(summary);
+        let Some(after) = after else { return Ok(exit) };
+        let (exit, text) = after.evaluate(exit)?;
+        reached.evaluation = text;
         Ok(exit)
     }
 
@@ -192,9 +198,18 @@ impl Call {
             self.log.signal(exit);
         }
         match (&outcome, &reached.summary) {
-            (Err(error), _) => self.log.error(error),
+            (Err(error), summary) => {
+                // What was classified is complete, and only its evaluation failed.
+                if let Some(summary) = summary {
+                    self.finish(summary);
+                }
+                self.log.error(error);
+            }
             (Ok(_), Some(summary)) => self.finish(summary),
             (Ok(_), None) => {}
+        }
+        if let Some(text) = &reached.evaluation {
+            let _ = print(text);
         }
         self.write_figures(exit, reached);
         let started = Instant::now();
