@@ -182,6 +182,12 @@ impl KerasFile {
         })
     }
 
+    /// The file or folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The container.
     #[must_use]
     pub fn container(&self) -> Container {

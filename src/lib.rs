@@ -69,6 +69,12 @@ pub mod statistics;
 /// An ONNX file, read as a file.
 pub mod onnx;
 
+/// Keras models, read without Python.
+pub mod keras;
+
+/// Keras models to ONNX models.
+pub mod freeze;
+
 /// Rows to a file that appears whole or not at all.
 pub mod output;
 
@@ -80,9 +86,6 @@ pub mod runtime;
 
 /// A model file, opened.
 pub mod model;
-
-/// Keras models, read without Python.
-pub mod keras;
 
 /// How a model's images are prepared, found out from what lies there.
 pub mod detect;

@@ -1,0 +1,293 @@
+//! The way through a model: its layers in the order in which they are used.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{
+    Options,
+    array::{Array, MAX_MADE},
+    call::{Given, LayerCall, Writer},
+    graph::Graph,
+    layer,
+    refusal::FreezeError,
+    settings::Settings,
+    value::{Order, Shape, Value},
+};
+use crate::keras::{Argument, KerasFile, Layer, Model, TensorRef, Weight};
+
+/// Most uses of layers: a nested model that is used twice in each of thirty others is used 2³⁰ times.
+const MAX_CALLS: usize = 100_000;
+
+/// A model as a graph.
+pub(super) struct Network {
+    pub(super) graph: Graph,
+    pub(super) inputs: Vec<Value>,
+    pub(super) outputs: Vec<Value>,
+    /// Uses of layers that do nothing when a model is used.
+    pub(super) silent: usize,
+    pub(super) notes: Vec<String>,
+}
+
+/// Follows a model from its inputs to its outputs.
+pub(super) fn convert(file: &KerasFile, options: Options) -> Result<Network, FreezeError> {
+    let mut weights: HashMap<Vec<String>, Vec<Weight>> = HashMap::new();
+    for weight in file.weight_index()? {
+        weights.entry(weight.layer.clone()).or_default().push(weight);
+    }
+    let writer = writer(file);
+    let mut walk = Walk {
+        file,
+        weights,
+        writer,
+        calls: 0,
+        silent: 0,
+        notes: Vec::new(),
+        graph: Graph::default(),
+    };
+    let inputs = walk.inputs(options)?;
+    let results = walk.model(file.model(), &[], inputs.clone())?;
+    let mut outputs = Vec::new();
+    walk.graph.enter("output");
+    for (result, at) in results.iter().zip(&file.model().outputs) {
+        let mut value = walk.graph.as_keras(result);
+        let taken = |name: &str| {
+            inputs.iter().any(|input: &Value| input.name == name)
+                || outputs.iter().any(|output: &Value| output.name == name)
+        };
+        if taken(&value.name) {
+            value = walk.graph.elementwise("Identity", &value, Vec::new());
+        }
+        if value.name != at.layer && !taken(&at.layer) {
+            walk.graph.rename(&value.name, &at.layer);
+            value.name.clone_from(&at.layer);
+        }
+        outputs.push(value);
+    }
+    Ok(Network { graph: walk.graph, inputs, outputs, silent: walk.silent, notes: walk.notes })
+}
+
+/// The Keras that wrote the file. Files without a version are of Keras 1, or archives without
+/// metadata, which Keras 3 wrote.
+fn writer(file: &KerasFile) -> Writer {
+    let archive = matches!(
+        file.container(),
+        crate::keras::Container::Archive | crate::keras::Container::Folder
+    );
+    let version = match (file.keras_version().and_then(|version| version.chars().next()), archive) {
+        (Some('1'), _) | (None, false) => 1,
+        (Some('3'), _) | (None, true) => 3,
+        _ => 2,
+    };
+    // SavedModels of TensorFlow 2.0 to 2.4 say no version; only Keras 2 wrote them.
+    let saved_model = file.container() == crate::keras::Container::SavedModel;
+    let version = if saved_model { 2 } else { version };
+    Writer { version, turned: version == 2 && file.backend() == Some("theano") }
+}
+
+struct Walk<'a> {
+    file: &'a KerasFile,
+    weights: HashMap<Vec<String>, Vec<Weight>>,
+    writer: Writer,
+    calls: usize,
+    silent: usize,
+    notes: Vec<String>,
+    graph: Graph,
+}
+
+/// One use of one layer of a model, by their places.
+type Use = (usize, usize);
+
+impl Walk<'_> {
+    /// The inputs of the outermost model.
+    fn inputs(&mut self, options: Options) -> Result<Vec<Value>, FreezeError> {
+        let model = self.file.model();
+        let mut values = Vec::new();
+        for input in model.input_layers() {
+            let fail = |reason: &str| {
+                let layer = model.layer(&input.name).unwrap_or(&model.layers[0]);
+                FreezeError::one(self.file.path(), input.name.clone(), layer, reason.to_owned())
+            };
+            if input.shape.is_empty() {
+                return Err(fail("the file does not say which shape it takes"));
+            }
+            if input.shape.iter().flatten().any(|&side| side == 0 || side > MAX_MADE) {
+                return Err(fail("it takes no image"));
+            }
+            let first = model.data_format() == Some("channels_first");
+            let mut shape: Shape = input.shape.clone();
+            shape[0] = None;
+            let order = match (&mut shape[..], options.size) {
+                ([_, _, height, width], Some(size)) if first => {
+                    height.get_or_insert(size.height);
+                    width.get_or_insert(size.width);
+                    Order::Keras
+                }
+                ([_, height, width, ..], Some(size)) if !first => {
+                    height.get_or_insert(size.height);
+                    width.get_or_insert(size.width);
+                    Order::Keras
+                }
+                _ => Order::Keras,
+            };
+            let order = match options.channels_first && !first && shape.len() == 4 {
+                true => Order::ChannelsFirst,
+                false => order,
+            };
+            let name = self.graph.unique(&input.name);
+            values.push(Value { name, shape, order });
+        }
+        Ok(values)
+    }
+
+    /// A model's outputs for these inputs. `above` are the names of the models around it and its
+    /// own.
+    fn model(
+        &mut self,
+        model: &Model,
+        above: &[&str],
+        inputs: Vec<Value>,
+    ) -> Result<Vec<Value>, FreezeError> {
+        let place: HashMap<&str, usize> =
+            model.layers.iter().enumerate().map(|(at, layer)| (&*layer.name, at)).collect();
+        let mut known: HashMap<Use, Vec<Value>> = HashMap::new();
+        let damaged = |what: &str| self.damaged(above, what);
+        let use_of = |tensor: &TensorRef| {
+            place
+                .get(&*tensor.layer)
+                .map(|&at| (at, tensor.call))
+                .ok_or_else(|| damaged("a layer is missing"))
+        };
+        if inputs.len() != model.inputs.len() {
+            return Err(damaged("a nested model gets another number of inputs than it has"));
+        }
+        for (tensor, value) in model.inputs.iter().zip(inputs) {
+            known.insert(use_of(tensor)?, vec![value]);
+        }
+        let mut ends = model.outputs.iter().map(use_of).collect::<Result<Vec<_>, _>>()?;
+        ends.reverse();
+        let mut waiting: HashSet<Use> = HashSet::new();
+        while let Some(&(at, number)) = ends.last() {
+            if known.contains_key(&(at, number)) {
+                ends.pop();
+                continue;
+            }
+            let layer = &model.layers[at];
+            let call = layer.calls.get(number);
+            let call = call.ok_or_else(|| self.damaged(above, "a layer is not connected"))?;
+            let mut needed = Vec::new();
+            for tensor in call.tensors() {
+                let needs = place.get(&*tensor.layer).map(|&at| (at, tensor.call));
+                needed.push(needs.ok_or_else(|| self.damaged(above, "a layer is missing"))?);
+            }
+            needed.retain(|needs| !known.contains_key(needs));
+            if needed.is_empty() {
+                let results = self.layer(model, (layer, number), above, (&place, &known))?;
+                known.insert((at, number), results);
+            } else if !waiting.insert((at, number)) {
+                return Err(self.damaged(above, "its layers go round in a circle"));
+            }
+            ends.extend(needed.into_iter().rev());
+        }
+        let output = |tensor: &TensorRef| {
+            let found = place.get(&*tensor.layer).and_then(|&at| known.get(&(at, tensor.call)));
+            found.and_then(|values| values.get(tensor.output)).cloned()
+        };
+        let outputs: Option<Vec<Value>> = model.outputs.iter().map(output).collect();
+        outputs.ok_or_else(|| self.damaged(above, "one of its outputs is missing"))
+    }
+
+    fn damaged(&self, above: &[&str], what: &str) -> FreezeError {
+        let model = above.join("/");
+        let place = if model.is_empty() { String::new() } else { format!(" in `{model}`") };
+        let what = format!("it is damaged: {what}{place}");
+        FreezeError::TooLarge { path: self.file.path().to_owned(), what }
+    }
+
+    /// The results of one use of a layer.
+    fn layer(
+        &mut self,
+        model: &Model,
+        (layer, number): (&Layer, usize),
+        above: &[&str],
+        (place, known): (&HashMap<&str, usize>, &HashMap<Use, Vec<Value>>),
+    ) -> Result<Vec<Value>, FreezeError> {
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            let what = format!("its layers are used more than {MAX_CALLS} times");
+            return Err(FreezeError::TooLarge { path: self.file.path().to_owned(), what });
+        }
+        let find = |tensor: &TensorRef| {
+            let found = place.get(&*tensor.layer).and_then(|&at| known.get(&(at, tensor.call)));
+            found.and_then(|values| values.get(tensor.output)).cloned()
+        };
+        let call = &layer.calls[number];
+        let inputs: Option<Vec<Value>> = call.tensors().into_iter().map(find).collect();
+        let inputs =
+            inputs.ok_or_else(|| self.damaged(above, "an output of a layer is missing"))?;
+        let path = [above, &[&*layer.name]].concat();
+        if let Some(inner) = &layer.model {
+            return self.model(inner, &path, inputs);
+        }
+        let given = |argument: &Argument| given(argument, &find);
+        let arguments: Option<Vec<Given>> = call.arguments.iter().map(given).collect();
+        let named =
+            call.named.iter().map(|(name, argument)| Some((name.clone(), given(argument)?)));
+        let named: Option<BTreeMap<String, Given>> = named.collect();
+        let (Some(arguments), Some(named)) = (arguments, named) else {
+            return Err(self.damaged(above, "an output of a layer is missing"));
+        };
+        let name = path.join("/");
+        let weights = self.read(&path, &name)?;
+        let refuse = |reason| FreezeError::one(self.file.path(), name.clone(), layer, reason);
+        if self.writer.version == 1
+            && model.data_format() == Some("channels_first")
+            && !weights.is_empty()
+        {
+            return Err(refuse(
+                "Keras 1 wrote it for Theano or TensorFlow and does not say for which, and they \
+                 turn kernels differently"
+                    .to_owned(),
+            ));
+        }
+        self.graph.enter(&name);
+        self.silent += usize::from(layer::is_silent(&layer.class));
+        let mut call = LayerCall {
+            graph: &mut self.graph,
+            layer,
+            settings: Settings(&layer.config),
+            weights,
+            inputs,
+            arguments,
+            named,
+            writer: self.writer,
+            notes: Vec::new(),
+        };
+        let mut results = layer::convert(&mut call).map_err(refuse)?;
+        let notes = std::mem::take(&mut call.notes);
+        self.notes.extend(notes.into_iter().map(|note| format!("layer `{name}`: {note}")));
+        if let [result] = &mut results[..] {
+            self.graph.leave(result, &name);
+        }
+        Ok(results)
+    }
+
+    /// The arrays of a layer by their roles.
+    fn read(&self, path: &[&str], name: &str) -> Result<BTreeMap<String, Array>, FreezeError> {
+        let path: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
+        let _ = name;
+        let mut arrays = BTreeMap::new();
+        for weight in self.weights.get(&path).map_or(&[][..], Vec::as_slice) {
+            arrays.insert(weight.role.clone(), Array::of(self.file.read(weight)?));
+        }
+        Ok(arrays)
+    }
+}
+
+fn given(argument: &Argument, find: &impl Fn(&TensorRef) -> Option<Value>) -> Option<Given> {
+    Some(match argument {
+        Argument::Tensor(tensor) => Given::Tensor(find(tensor)?),
+        Argument::List(items) => {
+            Given::List(items.iter().map(|item| given(item, find)).collect::<Option<_>>()?)
+        }
+        Argument::Constant(value) => Given::Constant(value.clone()),
+    })
+}
