@@ -81,8 +81,16 @@ impl Classifier {
     /// contradicts itself; `Runtime` for ONNX Runtime or a device; `Usage` when batches would not
     /// fit memory.
     pub fn open(config: &ModelConfig) -> Result<Self, RunError> {
+        Self::with(config, ModelFile::of(config)?)
+    }
+
+    /// The same, with a model file that was opened before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Classifier::open`].
+    pub fn with(config: &ModelConfig, file: ModelFile) -> Result<Self, RunError> {
         let own_labels = Labels::said(config)?;
-        let file = ModelFile::open(&config.path)?;
         let examined = Examined::new(&file, &file.read()?)?;
         let decision = decide(config, &file, &examined)?;
         let Loaded { runtime, model, sessions, intra_threads } = load(config, file)?;
@@ -241,7 +249,7 @@ fn resolve(
 /// `Model` when the file is no model with one image input, or nothing says how; `Usage` for an
 /// unknown preset.
 pub fn recipe(config: &ModelConfig) -> Result<(Recipe, InputSpec), RunError> {
-    let file = ModelFile::open(&config.path)?;
+    let file = ModelFile::of(config)?;
     let examined = Examined::new(&file, &file.read()?)?;
     let decision = decide(config, &file, &examined)?;
     let input = examined

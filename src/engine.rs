@@ -10,8 +10,10 @@ use ort::{
 
 use crate::{
     error::RunError,
+    model::Sessions,
     preprocess::Sample,
-    recipe::{InputSpec, Recipe},
+    recipe::{Element, InputSpec, Recipe},
+    tensor::Tensor,
 };
 
 /// An element type that ONNX Runtime takes.
@@ -124,6 +126,39 @@ impl<T: Feed> Engine<T> for OrtEngine {
             return Ok(());
         }
         Err(format!("it answered {classes} classes, after {first} at first"))
+    }
+}
+
+/// A model as a function of a tensor, whatever that means; for comparisons.
+pub struct TensorEngine {
+    session: Session,
+}
+
+impl TensorEngine {
+    /// Takes the first of the sessions.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Sessions::session`].
+    pub fn new(mut sessions: Sessions) -> Result<Self, RunError> {
+        Ok(Self { session: sessions.session()? })
+    }
+
+    /// The first output for one tensor as the only input.
+    ///
+    /// # Errors
+    ///
+    /// A message when the runtime fails, or the output is no tensor of numbers.
+    pub fn answer(&mut self, tensor: &Tensor) -> Result<Tensor, String> {
+        let message = |error: ort::Error| error.to_string();
+        let view = (tensor.shape.clone(), &tensor.values[..]);
+        let input = TensorRef::from_array_view(view).map_err(message)?;
+        let outputs = self.session.run(ort::inputs![input]).map_err(message)?;
+        let (_, output) = outputs.iter().next().ok_or("it has no output")?;
+        let mut values = Vec::new();
+        let dims = read_scores(&output, &mut values)?;
+        let shape = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
+        Ok(Tensor { shape, values, element: Element::F32 })
     }
 }
 

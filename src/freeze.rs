@@ -21,10 +21,12 @@ mod layer;
 mod network;
 mod refusal;
 mod settings;
+mod stored;
 mod value;
 
 pub use fold::Folded;
 pub use refusal::{FreezeError, Refused};
+pub use stored::{content, stored};
 
 /// How a model is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub struct Summary {
 /// # Errors
 ///
 /// [`FreezeError::Refused`], with the layers, when some cannot be converted; that of reading the
-/// weights; and [`FreezeError::TooLarge`].
+/// weights; and [`FreezeError::Unusable`].
 pub fn freeze(file: &KerasFile, options: Options) -> Result<Frozen, FreezeError> {
     refusal::look_over(file)?;
     let mut network = network::convert(file, options)?;

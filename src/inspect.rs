@@ -110,12 +110,12 @@ impl LabelsFound {
 /// preset or a label offset that leaves nothing.
 pub fn inspect(config: &ModelConfig) -> Result<Report, RunError> {
     let own = Labels::said(config)?;
-    let file = ModelFile::open(&config.path)?;
+    let file = ModelFile::of(config)?;
     let onnx = file.read()?;
     let examined = Examined::new(&file, &onnx)?;
     let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
     let judged = onnx.classifier();
-    let external = onnx.external_problems(&file.path);
+    let external = onnx.external_problems(file.onnx());
     let mut problems = decision.problems.clone();
     problems.extend(external.iter().map(ToString::to_string));
     let recipe = match &examined.input {

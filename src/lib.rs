@@ -69,20 +69,23 @@ pub mod statistics;
 /// An ONNX file, read as a file.
 pub mod onnx;
 
-/// Keras models, read without Python.
-pub mod keras;
-
-/// Keras models to ONNX models.
-pub mod freeze;
-
 /// Rows to a file that appears whole or not at all.
 pub mod output;
 
 /// One image's tensor as a file, and its difference from another.
 pub mod tensor;
 
+/// Where the user keeps data, and who else could have written there.
+pub mod folders;
+
 /// ONNX Runtime: where it comes from, and loading it.
 pub mod runtime;
+
+/// Keras models, read without Python.
+pub mod keras;
+
+/// Keras models to ONNX models.
+pub mod freeze;
 
 /// A model file, opened.
 pub mod model;

@@ -12,6 +12,8 @@ use crate::{
     source,
 };
 
+pub mod keras;
+
 /// An image that proves a package, as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
@@ -47,6 +49,13 @@ pub fn pack(
     target: &Path,
 ) -> Result<Package, RunError> {
     let mut classifier = Classifier::open(config)?;
+    let package = package(&mut classifier, expected)?;
+    write(classifier.file.onnx(), &package, target)?;
+    Ok(package)
+}
+
+/// What a model is to carry, with its golden images confirmed.
+fn package(classifier: &mut Classifier, expected: &[Expected]) -> Result<Package, RunError> {
     let file = classifier.file.read()?;
     let fail = |reason: String| {
         RunError::Model(format!("cannot pack {}: {reason}", classifier.file.path.display()))
@@ -73,12 +82,12 @@ pub fn pack(
         (Some(activation), answers.into_iter().flatten().collect())
     };
     let goldens = images.into_iter().zip(expected).zip(answers).map(|((image, expected), best)| {
-        confirm(&classifier, expected, best.class, best.probability)?;
+        confirm(classifier, expected, best.class, best.probability)?;
         let (name, image) = image;
         Ok(Golden { name, class: best.class, probability: best.probability, image })
     });
     let goldens = goldens.collect::<Result<Vec<_>, RunError>>()?;
-    let package = Package {
+    Ok(Package {
         recipe: spec(&classifier.recipe, activation),
         labels: classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
         output: (file.outputs().len() > 1).then(|| classifier.output.name.clone()),
@@ -88,9 +97,7 @@ pub fn pack(
             sha256: classifier.file.sha256.clone(),
             linnaeus: env!("CARGO_PKG_VERSION").to_owned(),
         },
-    };
-    write(&classifier.file.path, &package, target)?;
-    Ok(package)
+    })
 }
 
 fn write(model: &Path, package: &Package, target: &Path) -> Result<(), RunError> {

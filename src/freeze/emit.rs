@@ -47,7 +47,7 @@ pub(super) fn model(network: Network, file: &KerasFile) -> Result<ModelProto, Fr
             "its weights take {bytes} bytes, and an ONNX file holds 2 GiB\nhint: export it to ONNX \
              where Keras runs, with its weights in a second file"
         );
-        return Err(FreezeError::TooLarge { path: file.path().to_owned(), what });
+        return Err(FreezeError::Unusable { path: file.path().to_owned(), what });
     }
     let name = &file.model().name;
     let graph = GraphProto {

@@ -164,14 +164,7 @@ fn is_training(call: &LayerCall) -> bool {
     matches!(call.named.get("training"), Some(Given::Constant(said)) if *said == true)
 }
 
-/// Operations of Keras 3 have no settings that layers have; some have the names of layers.
+/// Operations of Keras 3 have the names of layers, some of them.
 fn is_operation(call: &LayerCall) -> bool {
-    let package = call.layer.package.as_deref().unwrap_or_default();
-    let has = |key: &str| call.settings.get(key).is_some();
-    let bare = !has("trainable") && !has("dtype");
-    package.starts_with("keras.src.ops")
-        || package.starts_with("keras.ops")
-        || (call.writer.version == 3
-            && bare
-            && !["Lambda", "InputLayer"].contains(&&*call.layer.class))
+    call.writer.version == 3 && call.layer.class != "Lambda" && call.layer.is_operation()
 }

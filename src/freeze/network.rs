@@ -199,7 +199,7 @@ impl Walk<'_> {
         let model = above.join("/");
         let place = if model.is_empty() { String::new() } else { format!(" in `{model}`") };
         let what = format!("it is damaged: {what}{place}");
-        FreezeError::TooLarge { path: self.file.path().to_owned(), what }
+        FreezeError::Unusable { path: self.file.path().to_owned(), what }
     }
 
     /// The results of one use of a layer.
@@ -213,7 +213,7 @@ impl Walk<'_> {
         self.calls += 1;
         if self.calls > MAX_CALLS {
             let what = format!("its layers are used more than {MAX_CALLS} times");
-            return Err(FreezeError::TooLarge { path: self.file.path().to_owned(), what });
+            return Err(FreezeError::Unusable { path: self.file.path().to_owned(), what });
         }
         let find = |tensor: &TensorRef| {
             let found = place.get(&*tensor.layer).and_then(|&at| known.get(&(at, tensor.call)));

@@ -25,12 +25,19 @@ pub enum FreezeError {
         /// The layers, and why.
         layers: Vec<Refused>,
     },
-    /// The network has more uses of layers than any that is known.
-    TooLarge {
+    /// Its parts contradict each other, or it is larger than any that is known.
+    Unusable {
         /// The file.
         path: PathBuf,
-        /// What is too large.
+        /// What is wrong.
         what: String,
+    },
+    /// There is no folder to put the frozen model in.
+    NoPlace {
+        /// The file.
+        path: PathBuf,
+        /// The folders that were tried, as lines, each with what stood against it.
+        tried: String,
     },
 }
 
@@ -69,8 +76,17 @@ impl fmt::Display for FreezeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Keras(error) => return error.fmt(f),
-            Self::TooLarge { path, what } => {
+            Self::Unusable { path, what } => {
                 return write!(f, "cannot freeze {}: {what}", path.display());
+            }
+            Self::NoPlace { path, tried } => {
+                return write!(
+                    f,
+                    "cannot keep what {} was frozen to:\n{tried}\nhint: name a folder that you \
+                     may write to with LINNAEUS_CACHE_DIR, or freeze it to a file yourself with \
+                     `linnaeus freeze`",
+                    path.display()
+                );
             }
             Self::Refused { path, layers } => {
                 write!(f, "cannot freeze {}: ", path.display())?;
@@ -144,8 +160,7 @@ fn reason(layer: &Layer) -> Option<String> {
         });
     }
     // Operations have no list of classes: each says itself whether it is known.
-    let operation = !["trainable", "dtype"].iter().any(|key| layer.config.contains_key(*key));
-    if layer::is_known(class) || operation {
+    if layer::is_known(class) || layer.is_operation() {
         return None;
     }
     let quantised = layer.config.get("dtype").is_some_and(|d| d.to_string().contains("Quantized"));

@@ -97,14 +97,6 @@ impl<'a> Settings<'a> {
         let Some(value) = self.get(key) else { return Ok(vec![usual]) };
         integers(value).ok_or_else(|| unusable(key, value))
     }
-
-    /// Refuses every value of `key` but the `usual` one, which holds too when nothing is said.
-    pub(super) fn only(self, key: &str, usual: &[&str]) -> Result<(), String> {
-        match self.text(key) {
-            Some(said) if !usual.contains(&said) => Err(format!("its `{key}` is {said:?}")),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// A whole number or a list of them.
