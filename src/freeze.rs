@@ -104,6 +104,12 @@ pub fn freeze(file: &KerasFile, options: Options) -> Result<Frozen, FreezeError>
     Ok(Frozen { model, summary })
 }
 
+/// The layers that stand against freezing a model, by their classes. Their settings may still.
+#[must_use]
+pub fn refused_layers(file: &KerasFile) -> Vec<Refused> {
+    refusal::refused_layers(file)
+}
+
 fn parameters(file: &KerasFile) -> Result<u64, KerasError> {
     let count = |shape: &[usize]| shape.iter().map(|&side| side as u64).product::<u64>();
     Ok(file.weight_index()?.iter().map(|weight| count(&weight.shape)).sum())

@@ -133,6 +133,15 @@ impl FreezeError {
 
 /// Refuses every layer whose class has no conversion, all of them at once.
 pub(super) fn look_over(file: &KerasFile) -> Result<(), FreezeError> {
+    let layers = refused_layers(file);
+    if layers.is_empty() {
+        return Ok(());
+    }
+    Err(FreezeError::Refused { path: file.path().to_owned(), layers })
+}
+
+/// The layers whose class has no conversion.
+pub(super) fn refused_layers(file: &KerasFile) -> Vec<Refused> {
     let mut layers = Vec::new();
     for (path, layer) in file.model().walk() {
         if layer.model.is_some() || layer.is_input() {
@@ -142,10 +151,7 @@ pub(super) fn look_over(file: &KerasFile) -> Result<(), FreezeError> {
             layers.push(Refused { layer: path.join("/"), class: layer.class.clone(), reason });
         }
     }
-    if layers.is_empty() {
-        return Ok(());
-    }
-    Err(FreezeError::Refused { path: file.path().to_owned(), layers })
+    layers
 }
 
 fn reason(layer: &Layer) -> Option<String> {
