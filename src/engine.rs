@@ -144,21 +144,23 @@ impl TensorEngine {
         Ok(Self { session: sessions.session()? })
     }
 
-    /// The first output for one tensor as the only input.
+    /// Every output, in the graph's order, for one tensor as the only input.
     ///
     /// # Errors
     ///
-    /// A message when the runtime fails, or the output is no tensor of numbers.
-    pub fn answer(&mut self, tensor: &Tensor) -> Result<Tensor, String> {
+    /// A message when the runtime fails, or an output is no tensor of numbers.
+    pub fn answers(&mut self, tensor: &Tensor) -> Result<Vec<(String, Tensor)>, String> {
         let message = |error: ort::Error| error.to_string();
         let view = (tensor.shape.clone(), &tensor.values[..]);
         let input = TensorRef::from_array_view(view).map_err(message)?;
         let outputs = self.session.run(ort::inputs![input]).map_err(message)?;
-        let (_, output) = outputs.iter().next().ok_or("it has no output")?;
-        let mut values = Vec::new();
-        let dims = read_scores(&output, &mut values)?;
-        let shape = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
-        Ok(Tensor { shape, values, element: Element::F32 })
+        let read = |(name, output): (&str, ort::value::ValueRef<'_>)| {
+            let mut values = Vec::new();
+            let dims = read_scores(&output, &mut values)?;
+            let shape = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
+            Ok((name.to_owned(), Tensor { shape, values, element: Element::F32 }))
+        };
+        outputs.iter().map(read).collect()
     }
 }
 

@@ -130,8 +130,12 @@ fn input_shape(graph: &GraphProto) -> Option<Vec<usize>> {
     Some(std::iter::once(IMAGES).chain(dims).collect())
 }
 
+/// The first output.
 fn run(engine: &mut TensorEngine, fed: &Tensor, file: &KerasFile) -> Result<Tensor, RunError> {
-    engine.answer(fed).map_err(|reason| {
+    let first = |answers: Vec<(String, Tensor)>| {
+        answers.into_iter().next().map(|(_, answer)| answer).ok_or("it has no output".to_owned())
+    };
+    engine.answers(fed).and_then(first).map_err(|reason| {
         RunError::Model(format!(
             "the frozen model of {} does not run: {reason}; nothing was written",
             file.path().display()
