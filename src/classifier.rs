@@ -302,7 +302,12 @@ pub(crate) fn check_memory(
     }
 }
 
-fn load_runtime(config: &ModelConfig) -> Result<Runtime, RunError> {
+/// ONNX Runtime as `config` asks for it.
+///
+/// # Errors
+///
+/// `Runtime` when there is none.
+pub fn load_runtime(config: &ModelConfig) -> Result<Runtime, RunError> {
     let request = RuntimeRequest {
         explicit: config.onnxruntime.clone(),
         gpu_wanted: config.device != Device::Cpu,

@@ -10,9 +10,10 @@ use ort::{
 
 use crate::{
     error::RunError,
-    model::Sessions,
+    model::{self, ModelFile},
     preprocess::Sample,
     recipe::{Element, InputSpec, Recipe},
+    runtime::Runtime,
     tensor::Tensor,
 };
 
@@ -135,13 +136,13 @@ pub struct TensorEngine {
 }
 
 impl TensorEngine {
-    /// Takes the first of the sessions.
+    /// Loads a model on the processor, with `threads` threads.
     ///
     /// # Errors
     ///
-    /// As for [`Sessions::session`].
-    pub fn new(mut sessions: Sessions) -> Result<Self, RunError> {
-        Ok(Self { session: sessions.session()? })
+    /// `Model` when ONNX Runtime refuses the file.
+    pub fn load(file: &ModelFile, runtime: &Runtime, threads: usize) -> Result<Self, RunError> {
+        Ok(Self { session: model::session_of(file, runtime, threads)? })
     }
 
     /// Every output, in the graph's order, for one tensor as the only input.

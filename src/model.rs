@@ -215,6 +215,19 @@ impl Sessions {
     }
 }
 
+/// A session of a model file on the processor, whatever its inputs are.
+///
+/// # Errors
+///
+/// `Model` when ONNX Runtime refuses the file.
+pub(crate) fn session_of(
+    file: &ModelFile,
+    runtime: &Runtime,
+    intra_threads: usize,
+) -> Result<Session, RunError> {
+    open(file, runtime, &Provider::Cpu, intra_threads)
+}
+
 fn open_auto(
     file: &ModelFile,
     runtime: &Runtime,

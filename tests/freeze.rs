@@ -51,8 +51,9 @@ fn answers(file: &KerasFile, frozen: &Frozen, fed: &Tensor) -> Result<Vec<Tensor
     let model = ModelFile::with_frozen(file, frozen, folder.path()).unwrap();
     let job = Job { model: Some(model.onnx().to_owned()), ..Job::default() };
     let config = ModelConfig { threads: 1, ..ModelConfig::resolve(&job).unwrap() };
-    let loaded = classifier::load(&config, model).map_err(|error| error.to_string())?;
-    let mut engine = TensorEngine::new(loaded.model.into_sessions()).unwrap();
+    let runtime = classifier::load_runtime(&config).unwrap();
+    let engine = TensorEngine::load(&model, &runtime, 1);
+    let mut engine = engine.map_err(|error| error.to_string())?;
     Ok(engine.answers(fed)?.into_iter().map(|(_, answer)| answer).collect())
 }
 

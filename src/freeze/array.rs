@@ -3,7 +3,7 @@
 use crate::keras::{Tensor, Values};
 
 /// Most numbers that are made up here, such as the ones of a scale that a layer leaves out.
-pub(super) const MAX_MADE: usize = 1 << 26;
+pub(super) const MAX_MADE: usize = 1 << 22;
 
 /// Numbers in row-major order.
 #[derive(Debug, Clone, PartialEq)]

@@ -89,6 +89,9 @@ impl LayerCall<'_> {
         (role, constant): (&str, Array),
         constant_first: bool,
     ) -> Result<Value, String> {
+        if constant.values.is_empty() {
+            return Err("its constant is empty".to_owned());
+        }
         let spread = constant.values.len() > 1;
         let value = match value.order {
             Order::Flattened(_) if spread => self.graph.as_keras(value),

@@ -35,7 +35,7 @@ pub(super) fn fold(graph: &mut Graph, outputs: &[Value]) -> Folded {
         match graph.nodes[at].operator {
             "BatchNormalization" => {
                 let before = single(&graph.nodes[at].inputs[0], &uses, &made);
-                if before.is_some_and(|before| into_linear(graph, before, at)) {
+                if before.is_some_and(|before| into_linear(graph, before, at, &mut uses)) {
                     let before = before.expect("it was found above");
                     folded.batch_normalisations += 1;
                     gone[at] = true;
@@ -58,7 +58,6 @@ pub(super) fn fold(graph: &mut Graph, outputs: &[Value]) -> Folded {
             _ => {}
         }
     }
-    uses.clear();
     let mut gone = gone.into_iter();
     graph.nodes.retain(|_| !gone.next().unwrap_or(false));
     folded
@@ -85,7 +84,12 @@ fn single(
 
 /// Multiplies a normalisation into the weights before it: with `s = γ/√(σ² + ε)` the weights become
 /// `W·s` and the bias `β + (b − μ)·s`, in f64.
-fn into_linear(graph: &mut Graph, before: usize, at: usize) -> bool {
+fn into_linear(
+    graph: &mut Graph,
+    before: usize,
+    at: usize,
+    uses: &mut HashMap<String, usize>,
+) -> bool {
     let node = &graph.nodes[before];
     let channels = match (node.operator, node.int("group").unwrap_or(1)) {
         ("Conv", _) => 0,
@@ -110,7 +114,16 @@ fn into_linear(graph: &mut Graph, before: usize, at: usize) -> bool {
     let shifted = shifted(bias.as_ref(), beta, mean, &scale);
     let scaled = scaled(weights, channels, &scale);
     let names = [graph.nodes[before].inputs[1].clone(), format!("{}/bias", normal.output)];
-    let weights = graph.replace(&names[0], scaled);
+    let shared = uses.get_mut(&names[0]).filter(|uses| **uses > 1);
+    let weights = match shared {
+        // The other use keeps the numbers as they are.
+        Some(uses) => {
+            *uses -= 1;
+            graph.unique(&names[0])
+        }
+        None => names[0].clone(),
+    };
+    graph.constants.insert(weights.clone(), Constant::Floats(scaled));
     let bias = graph.unique(&names[1]);
     graph.constants.insert(bias.clone(), Constant::Floats(shifted));
     let node = &mut graph.nodes[before];

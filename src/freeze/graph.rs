@@ -138,15 +138,6 @@ impl Graph {
         name
     }
 
-    /// Gives a constant other numbers, under its own name when only one node uses it; else under a
-    /// new one, which is returned.
-    pub(super) fn replace(&mut self, name: &str, array: Array) -> String {
-        let uses = self.nodes.iter().flat_map(|node| &node.inputs).filter(|input| *input == name);
-        let name = if uses.count() > 1 { self.unique(name) } else { name.to_owned() };
-        self.constants.insert(name.clone(), Constant::Floats(array));
-        name
-    }
-
     /// Ends a layer: its result gets the layer's name, when a node of the layer made it.
     pub(super) fn leave(&mut self, result: &mut Value, name: &str) {
         let made = self.nodes[self.first_node..].iter().any(|node| node.output == result.name);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     Options,
-    array::{Array, MAX_MADE},
+    array::Array,
     call::{Given, LayerCall, Writer},
     graph::Graph,
     layer,
@@ -16,6 +16,12 @@ use crate::keras::{Argument, KerasFile, Layer, Model, TensorRef, Weight};
 
 /// Most uses of layers: a nested model that is used twice in each of thirty others is used 2³⁰ times.
 const MAX_CALLS: usize = 100_000;
+
+/// Longest side of an input.
+const MAX_SIDE: usize = 1 << 24;
+
+/// Most outputs.
+const MAX_OUTPUTS: usize = 256;
 
 /// A model as a graph.
 pub(super) struct Network {
@@ -38,11 +44,15 @@ pub(super) fn convert(file: &KerasFile, options: Options) -> Result<Network, Fre
         file,
         weights,
         writer,
+        undecided: writer.version == 1 && file.model().data_format() == Some("channels_first"),
         calls: 0,
         silent: 0,
         notes: Vec::new(),
         graph: Graph::default(),
     };
+    if file.model().outputs.len() > MAX_OUTPUTS {
+        return Err(walk.damaged(&[], "it has more outputs than any that is known"));
+    }
     let inputs = walk.inputs(options)?;
     let results = walk.model(file.model(), &[], inputs.clone())?;
     let mut outputs = Vec::new();
@@ -87,6 +97,9 @@ struct Walk<'a> {
     file: &'a KerasFile,
     weights: HashMap<Vec<String>, Vec<Weight>>,
     writer: Writer,
+    /// Whether Keras 1 wrote it with its channels first: for Theano or TensorFlow, and only Theano
+    /// turns kernels around.
+    undecided: bool,
     calls: usize,
     silent: usize,
     notes: Vec<String>,
@@ -109,7 +122,7 @@ impl Walk<'_> {
             if input.shape.is_empty() {
                 return Err(fail("the file does not say which shape it takes"));
             }
-            if input.shape.iter().flatten().any(|&side| side == 0 || side > MAX_MADE) {
+            if input.shape.iter().flatten().any(|&side| side == 0 || side > MAX_SIDE) {
                 return Err(fail("it takes no image"));
             }
             let first = model.data_format() == Some("channels_first");
@@ -146,6 +159,7 @@ impl Walk<'_> {
         above: &[&str],
         inputs: Vec<Value>,
     ) -> Result<Vec<Value>, FreezeError> {
+        self.count()?;
         let place: HashMap<&str, usize> =
             model.layers.iter().enumerate().map(|(at, layer)| (&*layer.name, at)).collect();
         let mut known: HashMap<Use, Vec<Value>> = HashMap::new();
@@ -180,7 +194,7 @@ impl Walk<'_> {
             }
             needed.retain(|needs| !known.contains_key(needs));
             if needed.is_empty() {
-                let results = self.layer(model, (layer, number), above, (&place, &known))?;
+                let results = self.layer((layer, number), above, (&place, &known))?;
                 known.insert((at, number), results);
             } else if !waiting.insert((at, number)) {
                 return Err(self.damaged(above, "its layers go round in a circle"));
@@ -195,6 +209,15 @@ impl Walk<'_> {
         outputs.ok_or_else(|| self.damaged(above, "one of its outputs is missing"))
     }
 
+    fn count(&mut self) -> Result<(), FreezeError> {
+        self.calls += 1;
+        if self.calls <= MAX_CALLS {
+            return Ok(());
+        }
+        let what = format!("its layers are used more than {MAX_CALLS} times");
+        Err(FreezeError::Unusable { path: self.file.path().to_owned(), what })
+    }
+
     fn damaged(&self, above: &[&str], what: &str) -> FreezeError {
         let model = above.join("/");
         let place = if model.is_empty() { String::new() } else { format!(" in `{model}`") };
@@ -205,16 +228,11 @@ impl Walk<'_> {
     /// The results of one use of a layer.
     fn layer(
         &mut self,
-        model: &Model,
         (layer, number): (&Layer, usize),
         above: &[&str],
         (place, known): (&HashMap<&str, usize>, &HashMap<Use, Vec<Value>>),
     ) -> Result<Vec<Value>, FreezeError> {
-        self.calls += 1;
-        if self.calls > MAX_CALLS {
-            let what = format!("its layers are used more than {MAX_CALLS} times");
-            return Err(FreezeError::Unusable { path: self.file.path().to_owned(), what });
-        }
+        self.count()?;
         let find = |tensor: &TensorRef| {
             let found = place.get(&*tensor.layer).and_then(|&at| known.get(&(at, tensor.call)));
             found.and_then(|values| values.get(tensor.output)).cloned()
@@ -236,12 +254,9 @@ impl Walk<'_> {
             return Err(self.damaged(above, "an output of a layer is missing"));
         };
         let name = path.join("/");
-        let weights = self.read(&path, &name)?;
+        let weights = self.read(&path)?;
         let refuse = |reason| FreezeError::one(self.file.path(), name.clone(), layer, reason);
-        if self.writer.version == 1
-            && model.data_format() == Some("channels_first")
-            && !weights.is_empty()
-        {
+        if self.undecided && !weights.is_empty() {
             return Err(refuse(
                 "Keras 1 wrote it for Theano or TensorFlow and does not say for which, and they \
                  turn kernels differently"
@@ -271,9 +286,8 @@ impl Walk<'_> {
     }
 
     /// The arrays of a layer by their roles.
-    fn read(&self, path: &[&str], name: &str) -> Result<BTreeMap<String, Array>, FreezeError> {
+    fn read(&self, path: &[&str]) -> Result<BTreeMap<String, Array>, FreezeError> {
         let path: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
-        let _ = name;
         let mut arrays = BTreeMap::new();
         for weight in self.weights.get(&path).map_or(&[][..], Vec::as_slice) {
             arrays.insert(weight.role.clone(), Array::of(self.file.read(weight)?));

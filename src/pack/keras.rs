@@ -7,10 +7,8 @@ use serde::Serialize;
 
 use super::{Expected, package};
 use crate::{
-    classifier::{self, Classifier},
+    classifier::Classifier,
     config::ModelConfig,
-    device::Device,
-    engine::TensorEngine,
     error::{RunError, with_causes},
     freeze::{self, Frozen, Summary},
     keras::KerasFile,
@@ -166,10 +164,4 @@ impl fmt::Display for FreezeReport {
             self.output, self.bytes, self.recipe_keys, self.labels, self.goldens
         )
     }
-}
-
-/// Loads a model on the processor, for checks.
-fn engine(config: &ModelConfig, file: ModelFile) -> Result<TensorEngine, RunError> {
-    let config = ModelConfig { device: Device::Cpu, ..config.clone() };
-    TensorEngine::new(classifier::load(&config, file)?.model.into_sessions())
 }

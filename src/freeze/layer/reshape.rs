@@ -123,7 +123,7 @@ pub(super) fn repeat_vector(call: &mut LayerCall) -> Result<Value, String> {
     let [batch, length] = input.shape[..] else {
         return Err(format!("it gets {} axes, not 2", input.rank()));
     };
-    let count = call.settings.whole("n")?.unwrap_or(1);
+    let count = call.settings.whole("n")?.filter(|&count| count > 0).unwrap_or(1);
     let axes = call.graph.whole("axes", vec![1]);
     let row = call.graph.node("Unsqueeze", &[&input.name, &axes], Vec::new());
     let times = call.graph.whole("times", vec![1, count as i64, 1]);

@@ -9,8 +9,7 @@ use crate::freeze::{
 
 /// `Resizing`.
 pub(super) fn resizing(call: &mut LayerCall) -> Result<Value, String> {
-    let (height, width) = (call.settings.whole("height")?, call.settings.whole("width")?);
-    let target = [height.ok_or("its `height` is missing")?, width.ok_or("its `width` is missing")?];
+    let target = target(call)?;
     if call.settings.flag("pad_to_aspect_ratio", false) {
         return Err("it has `pad_to_aspect_ratio`".to_owned());
     }
@@ -21,6 +20,15 @@ pub(super) fn resizing(call: &mut LayerCall) -> Result<Value, String> {
         planes = cropped_to(call, &planes, target)?;
     }
     Ok(to_size(call, &planes, target, &filter)?.into_value())
+}
+
+/// The height and width that the settings ask for.
+fn target(call: &LayerCall) -> Result<[usize; 2], String> {
+    let side = |key: &str| -> Result<usize, String> {
+        let side = call.settings.whole(key)?.filter(|&side| side > 0);
+        side.ok_or_else(|| format!("its `{key}` is missing"))
+    };
+    Ok([side("height")?, side("width")?])
 }
 
 fn refuse_antialias(call: &LayerCall, filter: &str) -> Result<(), String> {
@@ -140,8 +148,7 @@ pub(super) fn up_sampling(call: &mut LayerCall) -> Result<Value, String> {
 
 /// `CenterCrop`; images that are smaller are resized, as Keras does.
 pub(super) fn center_crop(call: &mut LayerCall) -> Result<Value, String> {
-    let (height, width) = (call.settings.whole("height")?, call.settings.whole("width")?);
-    let target = [height.ok_or("its `height` is missing")?, width.ok_or("its `width` is missing")?];
+    let target = target(call)?;
     let planes = call.planes()?;
     let [Some(rows), Some(columns)] = planes.sides else {
         return Err("the model leaves its input's size open".to_owned());

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::engine;
 use crate::{
+    classifier,
     config::ModelConfig,
     engine::TensorEngine,
     error::RunError,
@@ -60,12 +60,14 @@ pub(super) fn check(
     options: Options,
     verify: &[Verification],
 ) -> Result<Vec<String>, RunError> {
-    let mut engine = engine(config, opened.clone())?;
+    let runtime = classifier::load_runtime(config)?;
+    let load = |file: &ModelFile| TensorEngine::load(file, &runtime, config.threads);
+    let mut engine = load(opened)?;
     let mut checks = Vec::new();
     let shape = frozen.model.graph.as_ref().and_then(input_shape);
     if let Some(shape) = shape {
         let fed = noise(shape);
-        checks.push(against_itself(config, (file, opened), options, (&mut engine, &fed))?);
+        checks.push(against_itself((file, opened), options, (&mut engine, &fed), &load)?);
     }
     for Verification { input, output } in verify {
         let fed = Tensor::read_npy(input)?;
@@ -92,10 +94,10 @@ pub(super) fn check(
 /// The folded network against one in which every layer stands by itself: shows mistakes of folding,
 /// and none in the reading of the layers.
 fn against_itself(
-    config: &ModelConfig,
     (file, opened): (&KerasFile, &ModelFile),
     options: Options,
     (engine, fed): (&mut TensorEngine, &Tensor),
+    load: &dyn Fn(&ModelFile) -> Result<TensorEngine, RunError>,
 ) -> Result<String, RunError> {
     let answer = run(engine, fed, file)?;
     if answer.values.iter().any(|value| !value.is_finite()) {
@@ -108,7 +110,7 @@ fn against_itself(
     let plain = plain.map_err(|error| model::refused(&error))?;
     let folder = opened.onnx().parent().unwrap_or(std::path::Path::new("."));
     let plain = ModelFile::with_frozen(file, &plain, folder)?;
-    let expected = run(&mut super::engine(config, plain)?, fed, file)?;
+    let expected = run(&mut load(&plain)?, fed, file)?;
     let difference = compare(&answer, &expected)
         .map_err(|reason| RunError::Internal(format!("folding changed the answers: {reason}")))?;
     Ok(format!(
