@@ -105,7 +105,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         using: Box<Using>,
     },
-    /// Make an ONNX model of a Keras model: .keras, .h5, or a SavedModel folder of Keras 2
+    /// Make an ONNX model of a Keras model: .keras, .h5, or a folder of `SavedModel`
     #[command(after_help = FREEZE_EXAMPLES)]
     Freeze {
         /// The Keras model

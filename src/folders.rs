@@ -112,14 +112,16 @@ pub(crate) fn refuse(path: &Path, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", path.display()))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     fn variables(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
         move |name| pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.into())
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn our_own_variable_comes_before_xdg_before_home() {
         assert_eq!(data(&variables(&[])), None);

@@ -73,6 +73,26 @@ fn package(classifier: &mut Classifier, expected: &[Expected]) -> Result<Package
             expected.len()
         )));
     }
+    let (activation, goldens) = proved(classifier, expected)?;
+    Ok(Package {
+        recipe: spec(&classifier.recipe, activation),
+        labels: classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
+        output: (file.outputs().len() > 1).then(|| classifier.output.name.clone()),
+        goldens,
+        source: Origin {
+            file: file_name(&classifier.file.path),
+            sha256: classifier.file.sha256.clone(),
+            linnaeus: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+    })
+}
+
+/// The golden images with the model's answers, which are as expected, and the activation that they
+/// were got with.
+fn proved(
+    classifier: &mut Classifier,
+    expected: &[Expected],
+) -> Result<(Option<Activation>, Vec<Golden>), RunError> {
     let images = expected.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let borrowed: Vec<_> = images.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
     let (activation, answers) = if images.is_empty() {
@@ -86,18 +106,7 @@ fn package(classifier: &mut Classifier, expected: &[Expected]) -> Result<Package
         let (name, image) = image;
         Ok(Golden { name, class: best.class, probability: best.probability, image })
     });
-    let goldens = goldens.collect::<Result<Vec<_>, RunError>>()?;
-    Ok(Package {
-        recipe: spec(&classifier.recipe, activation),
-        labels: classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
-        output: (file.outputs().len() > 1).then(|| classifier.output.name.clone()),
-        goldens,
-        source: Origin {
-            file: file_name(&classifier.file.path),
-            sha256: classifier.file.sha256.clone(),
-            linnaeus: env!("CARGO_PKG_VERSION").to_owned(),
-        },
-    })
+    Ok((activation, goldens.collect::<Result<_, RunError>>()?))
 }
 
 fn write(model: &Path, package: &Package, target: &Path) -> Result<(), RunError> {

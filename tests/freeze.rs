@@ -223,7 +223,7 @@ const MUTATIONS: [Mutation; 7] = [
         let kernels = graph.initializer.iter_mut().filter(|c| c.dims.len() == 4);
         kernels
             .map(|kernel| {
-                let area = (kernel.dims[2] * kernel.dims[3]) as usize;
+                let area = usize::try_from(kernel.dims[2] * kernel.dims[3]).unwrap();
                 let mut values = floats(kernel);
                 values.chunks_exact_mut(area).for_each(<[f32]>::reverse);
                 set(kernel, &values);

@@ -107,29 +107,37 @@ fn into_linear(
     if !fits {
         return false;
     }
-    let epsilon = f64::from(normal.float("epsilon").unwrap_or(1e-5));
-    let scale: Vec<f64> = (gamma.values.iter().zip(&variance.values))
-        .map(|(&gamma, &variance)| f64::from(gamma) / (f64::from(variance) + epsilon).sqrt())
-        .collect();
+    let scale = scale(gamma, variance, normal.float("epsilon"));
     let shifted = shifted(bias.as_ref(), beta, mean, &scale);
     let scaled = scaled(weights, channels, &scale);
     let names = [graph.nodes[before].inputs[1].clone(), format!("{}/bias", normal.output)];
     let shared = uses.get_mut(&names[0]).filter(|uses| **uses > 1);
-    let weights = match shared {
+    let names = match shared {
         // The other use keeps the numbers as they are.
         Some(uses) => {
             *uses -= 1;
-            graph.unique(&names[0])
+            names.map(|name| graph.unique(&name))
         }
-        None => names[0].clone(),
+        None => [names[0].clone(), graph.unique(&names[1])],
     };
-    graph.constants.insert(weights.clone(), Constant::Floats(scaled));
-    let bias = graph.unique(&names[1]);
-    graph.constants.insert(bias.clone(), Constant::Floats(shifted));
-    let node = &mut graph.nodes[before];
-    node.inputs.truncate(1);
-    node.inputs.extend([weights, bias]);
+    set(graph, before, names, [scaled, shifted]);
     true
+}
+
+/// Gives a node other weights and another bias.
+fn set(graph: &mut Graph, at: usize, names: [String; 2], arrays: [Array; 2]) {
+    let node = &mut graph.nodes[at];
+    node.inputs.truncate(1);
+    node.inputs.extend(names.clone());
+    let arrays = arrays.map(Constant::Floats);
+    graph.constants.extend(names.into_iter().zip(arrays));
+}
+
+/// `γ/√(σ² + ε)` in f64.
+fn scale(gamma: &Array, variance: &Array, epsilon: Option<f32>) -> Vec<f64> {
+    let epsilon = f64::from(epsilon.unwrap_or(1e-5));
+    let pairs = gamma.values.iter().zip(&variance.values);
+    pairs.map(|(&gamma, &var)| f64::from(gamma) / (f64::from(var) + epsilon).sqrt()).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
@@ -153,7 +161,9 @@ fn scaled(mut weights: Array, axis: usize, scale: &[f64]) -> Array {
     }
     for (at, run) in weights.values.chunks_exact_mut(inner).enumerate() {
         let scale = scale[at % scale.len()];
-        run.iter_mut().for_each(|value| *value = (f64::from(*value) * scale) as f32);
+        for value in run {
+            *value = (f64::from(*value) * scale) as f32;
+        }
     }
     weights
 }

@@ -12,7 +12,10 @@ use super::{
     settings::Settings,
     value::{Order, Shape, Value},
 };
-use crate::keras::{Argument, KerasFile, Layer, Model, TensorRef, Weight};
+use crate::{
+    geometry::Size,
+    keras::{Argument, Call, Container, KerasFile, Layer, Model, TensorRef, Weight},
+};
 
 /// Most uses of layers: a nested model that is used twice in each of thirty others is used 2³⁰ times.
 const MAX_CALLS: usize = 100_000;
@@ -78,17 +81,14 @@ pub(super) fn convert(file: &KerasFile, options: Options) -> Result<Network, Fre
 /// The Keras that wrote the file. Files without a version are of Keras 1, or archives without
 /// metadata, which Keras 3 wrote.
 fn writer(file: &KerasFile) -> Writer {
-    let archive = matches!(
-        file.container(),
-        crate::keras::Container::Archive | crate::keras::Container::Folder
-    );
+    let archive = matches!(file.container(), Container::Archive | Container::Folder);
     let version = match (file.keras_version().and_then(|version| version.chars().next()), archive) {
         (Some('1'), _) | (None, false) => 1,
         (Some('3'), _) | (None, true) => 3,
         _ => 2,
     };
     // SavedModels of TensorFlow 2.0 to 2.4 say no version; only Keras 2 wrote them.
-    let saved_model = file.container() == crate::keras::Container::SavedModel;
+    let saved_model = file.container() == Container::SavedModel;
     let version = if saved_model { 2 } else { version };
     Writer { version, turned: version == 2 && file.backend() == Some("theano") }
 }
@@ -128,23 +128,11 @@ impl Walk<'_> {
             let first = model.data_format() == Some("channels_first");
             let mut shape: Shape = input.shape.clone();
             shape[0] = None;
-            let order = match (&mut shape[..], options.size) {
-                ([_, _, height, width], Some(size)) if first => {
-                    height.get_or_insert(size.height);
-                    width.get_or_insert(size.width);
-                    Order::Keras
-                }
-                ([_, height, width, ..], Some(size)) if !first => {
-                    height.get_or_insert(size.height);
-                    width.get_or_insert(size.width);
-                    Order::Keras
-                }
-                _ => Order::Keras,
-            };
-            let order = match options.channels_first && !first && shape.len() == 4 {
-                true => Order::ChannelsFirst,
-                false => order,
-            };
+            if let Some(size) = options.size {
+                open_sides(&mut shape, first, size);
+            }
+            let moved = options.channels_first && !first && shape.len() == 4;
+            let order = if moved { Order::ChannelsFirst } else { Order::Keras };
             let name = self.graph.unique(&input.name);
             values.push(Value { name, shape, order });
         }
@@ -160,52 +148,37 @@ impl Walk<'_> {
         inputs: Vec<Value>,
     ) -> Result<Vec<Value>, FreezeError> {
         self.count()?;
-        let place: HashMap<&str, usize> =
-            model.layers.iter().enumerate().map(|(at, layer)| (&*layer.name, at)).collect();
-        let mut known: HashMap<Use, Vec<Value>> = HashMap::new();
-        let damaged = |what: &str| self.damaged(above, what);
-        let use_of = |tensor: &TensorRef| {
-            place
-                .get(&*tensor.layer)
-                .map(|&at| (at, tensor.call))
-                .ok_or_else(|| damaged("a layer is missing"))
-        };
         if inputs.len() != model.inputs.len() {
-            return Err(damaged("a nested model gets another number of inputs than it has"));
+            return Err(self.damaged(above, "it gets another number of inputs than it has"));
         }
+        let missing = || self.damaged(above, "a layer is missing");
+        let mut tensors = Tensors::new(model);
         for (tensor, value) in model.inputs.iter().zip(inputs) {
-            known.insert(use_of(tensor)?, vec![value]);
+            let input = tensors.use_of(tensor).ok_or_else(missing)?;
+            tensors.known.insert(input, vec![value]);
         }
-        let mut ends = model.outputs.iter().map(use_of).collect::<Result<Vec<_>, _>>()?;
-        ends.reverse();
+        let ends = model.outputs.iter().rev().map(|tensor| tensors.use_of(tensor));
+        let mut ends: Vec<Use> = ends.collect::<Option<_>>().ok_or_else(missing)?;
         let mut waiting: HashSet<Use> = HashSet::new();
         while let Some(&(at, number)) = ends.last() {
-            if known.contains_key(&(at, number)) {
+            if tensors.known.contains_key(&(at, number)) {
                 ends.pop();
                 continue;
             }
             let layer = &model.layers[at];
             let call = layer.calls.get(number);
             let call = call.ok_or_else(|| self.damaged(above, "a layer is not connected"))?;
-            let mut needed = Vec::new();
-            for tensor in call.tensors() {
-                let needs = place.get(&*tensor.layer).map(|&at| (at, tensor.call));
-                needed.push(needs.ok_or_else(|| self.damaged(above, "a layer is missing"))?);
-            }
-            needed.retain(|needs| !known.contains_key(needs));
+            let needed = tensors.needed(call);
+            let needed = needed.ok_or_else(|| self.damaged(above, "a layer is missing"))?;
             if needed.is_empty() {
-                let results = self.layer((layer, number), above, (&place, &known))?;
-                known.insert((at, number), results);
+                let results = self.layer((layer, call), above, &tensors)?;
+                tensors.known.insert((at, number), results);
             } else if !waiting.insert((at, number)) {
                 return Err(self.damaged(above, "its layers go round in a circle"));
             }
             ends.extend(needed.into_iter().rev());
         }
-        let output = |tensor: &TensorRef| {
-            let found = place.get(&*tensor.layer).and_then(|&at| known.get(&(at, tensor.call)));
-            found.and_then(|values| values.get(tensor.output)).cloned()
-        };
-        let outputs: Option<Vec<Value>> = model.outputs.iter().map(output).collect();
+        let outputs: Option<_> = model.outputs.iter().map(|tensor| tensors.find(tensor)).collect();
         outputs.ok_or_else(|| self.damaged(above, "one of its outputs is missing"))
     }
 
@@ -225,34 +198,22 @@ impl Walk<'_> {
         FreezeError::Unusable { path: self.file.path().to_owned(), what }
     }
 
-    /// The results of one use of a layer.
+    /// The results of one use of a layer, or of a model in its place.
     fn layer(
         &mut self,
-        (layer, number): (&Layer, usize),
+        (layer, call): (&Layer, &Call),
         above: &[&str],
-        (place, known): (&HashMap<&str, usize>, &HashMap<Use, Vec<Value>>),
+        tensors: &Tensors,
     ) -> Result<Vec<Value>, FreezeError> {
         self.count()?;
-        let find = |tensor: &TensorRef| {
-            let found = place.get(&*tensor.layer).and_then(|&at| known.get(&(at, tensor.call)));
-            found.and_then(|values| values.get(tensor.output)).cloned()
-        };
-        let call = &layer.calls[number];
-        let inputs: Option<Vec<Value>> = call.tensors().into_iter().map(find).collect();
-        let inputs =
-            inputs.ok_or_else(|| self.damaged(above, "an output of a layer is missing"))?;
+        let missing = || self.damaged(above, "an output of a layer is missing");
+        let inputs = call.tensors().into_iter().map(|tensor| tensors.find(tensor));
+        let inputs = inputs.collect::<Option<Vec<_>>>().ok_or_else(missing)?;
         let path = [above, &[&*layer.name]].concat();
         if let Some(inner) = &layer.model {
             return self.model(inner, &path, inputs);
         }
-        let given = |argument: &Argument| given(argument, &find);
-        let arguments: Option<Vec<Given>> = call.arguments.iter().map(given).collect();
-        let named =
-            call.named.iter().map(|(name, argument)| Some((name.clone(), given(argument)?)));
-        let named: Option<BTreeMap<String, Given>> = named.collect();
-        let (Some(arguments), Some(named)) = (arguments, named) else {
-            return Err(self.damaged(above, "an output of a layer is missing"));
-        };
+        let (arguments, named) = tensors.given(call).ok_or_else(missing)?;
         let name = path.join("/");
         let weights = self.read(&path)?;
         let refuse = |reason| FreezeError::one(self.file.path(), name.clone(), layer, reason);
@@ -265,17 +226,10 @@ impl Walk<'_> {
         }
         self.graph.enter(&name);
         self.silent += usize::from(layer::is_silent(&layer.class));
-        let mut call = LayerCall {
-            graph: &mut self.graph,
-            layer,
-            settings: Settings(&layer.config),
-            weights,
-            inputs,
-            arguments,
-            named,
-            writer: self.writer,
-            notes: Vec::new(),
-        };
+        let (writer, notes) = (self.writer, Vec::new());
+        let (graph, settings) = (&mut self.graph, Settings(&layer.config));
+        let mut call =
+            LayerCall { graph, layer, settings, weights, inputs, arguments, named, writer, notes };
         let mut results = layer::convert(&mut call).map_err(refuse)?;
         let notes = std::mem::take(&mut call.notes);
         self.notes.extend(notes.into_iter().map(|note| format!("layer `{name}`: {note}")));
@@ -296,12 +250,62 @@ impl Walk<'_> {
     }
 }
 
-fn given(argument: &Argument, find: &impl Fn(&TensorRef) -> Option<Value>) -> Option<Given> {
-    Some(match argument {
-        Argument::Tensor(tensor) => Given::Tensor(find(tensor)?),
-        Argument::List(items) => {
-            Given::List(items.iter().map(|item| given(item, find)).collect::<Option<_>>()?)
-        }
-        Argument::Constant(value) => Given::Constant(value.clone()),
-    })
+/// Sets a height and width that the model leaves open.
+fn open_sides(shape: &mut [Option<usize>], first: bool, size: Size) {
+    if let ([_, _, height, width], true) | ([_, height, width, ..], false) = (shape, first) {
+        height.get_or_insert(size.height);
+        width.get_or_insert(size.width);
+    }
+}
+
+/// What is known of the tensors of one model.
+struct Tensors<'a> {
+    /// The places of the layers, by their names.
+    places: HashMap<&'a str, usize>,
+    /// The results of the uses that were converted.
+    known: HashMap<Use, Vec<Value>>,
+}
+
+impl<'a> Tensors<'a> {
+    fn new(model: &'a Model) -> Self {
+        let layers = model.layers.iter().enumerate();
+        let places = layers.map(|(at, layer)| (&*layer.name, at)).collect();
+        Self { places, known: HashMap::new() }
+    }
+
+    fn use_of(&self, tensor: &TensorRef) -> Option<Use> {
+        self.places.get(&*tensor.layer).map(|&at| (at, tensor.call))
+    }
+
+    fn find(&self, tensor: &TensorRef) -> Option<Value> {
+        self.known.get(&self.use_of(tensor)?)?.get(tensor.output).cloned()
+    }
+
+    /// The uses that a call still waits for; `None` when one is of no layer.
+    fn needed(&self, call: &Call) -> Option<Vec<Use>> {
+        let uses: Option<Vec<Use>> =
+            call.tensors().into_iter().map(|tensor| self.use_of(tensor)).collect();
+        uses.map(|mut uses| {
+            uses.retain(|needs| !self.known.contains_key(needs));
+            uses
+        })
+    }
+
+    /// The arguments of a call, by place and by name.
+    fn given(&self, call: &Call) -> Option<(Vec<Given>, BTreeMap<String, Given>)> {
+        let arguments = call.arguments.iter().map(|argument| self.argument(argument));
+        let named = call.named.iter();
+        let named = named.map(|(name, argument)| Some((name.clone(), self.argument(argument)?)));
+        Some((arguments.collect::<Option<_>>()?, named.collect::<Option<_>>()?))
+    }
+
+    fn argument(&self, argument: &Argument) -> Option<Given> {
+        Some(match argument {
+            Argument::Tensor(tensor) => Given::Tensor(self.find(tensor)?),
+            Argument::List(items) => {
+                Given::List(items.iter().map(|item| self.argument(item)).collect::<Option<_>>()?)
+            }
+            Argument::Constant(value) => Given::Constant(value.clone()),
+        })
+    }
 }

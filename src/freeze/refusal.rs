@@ -170,8 +170,7 @@ fn reason(layer: &Layer) -> Option<String> {
         return None;
     }
     let quantised = layer.config.get("dtype").is_some_and(|d| d.to_string().contains("Quantized"));
-    Some(match quantised {
-        true => "it is quantised".to_owned(),
-        false => "linnaeus has no conversion for its class".to_owned(),
-    })
+    let reason =
+        if quantised { "it is quantised" } else { "linnaeus has no conversion for its class" };
+    Some(reason.to_owned())
 }

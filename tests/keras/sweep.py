@@ -92,17 +92,22 @@ def build(keras, name):
 
 
 def in_f64(keras, name, weights, images):
-    floatx = keras.backend.floatx()
+    legacy = hasattr(keras, "mixed_precision") and hasattr(keras.mixed_precision, "set_global_policy")
+    set_policy = keras.mixed_precision.set_global_policy if legacy else keras.config.set_dtype_policy
     keras.backend.set_floatx("float64")
+    set_policy("float64")
     try:
         model = build(keras, name)
         model.set_weights(weights)
         for layer in leaves(model):
             if type(layer).__name__ == "Normalization":
                 layer.finalize_state()
-        return model.predict(images.astype("float64"), verbose=0)
+        answer = model.predict(images.astype("float64"), verbose=0)
+        assert answer.dtype == "float64", answer.dtype
+        return answer
     finally:
-        keras.backend.set_floatx(floatx)
+        keras.backend.set_floatx("float32")
+        set_policy("float32")
 
 
 def compare(keras, name, options, folder):

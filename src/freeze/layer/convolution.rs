@@ -14,7 +14,7 @@ pub(super) fn convolution(call: &mut LayerCall) -> Result<Value, String> {
     let planes = call.planes()?;
     let groups = call.settings.whole("groups")?.unwrap_or(1).max(1);
     check_inputs(&planes, kernel.shape[1].checked_mul(groups))?;
-    if kernel.shape[0] % groups != 0 {
+    if !kernel.shape[0].is_multiple_of(groups) {
         return Err(format!("its {} filters are not {groups} equal groups", kernel.shape[0]));
     }
     let window = Window::new(call.settings, [kernel.shape[2], kernel.shape[3]], [1, 1])?;
@@ -223,7 +223,7 @@ fn by_channel(kernel: Array) -> Array {
 /// The channels that a depthwise kernel of `outputs` is for.
 fn inputs_of(planes: &Planes, outputs: usize) -> Result<usize, String> {
     let inputs = planes.channels.ok_or("it gets an unknown number of channels")?;
-    if inputs == 0 || outputs % inputs != 0 {
+    if inputs == 0 || !outputs.is_multiple_of(inputs) {
         return Err(format!("its kernel is not for {inputs} channels"));
     }
     Ok(inputs)

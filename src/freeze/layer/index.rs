@@ -59,21 +59,7 @@ fn part(spec: &Json) -> Option<Part> {
 
 /// Takes parts of a tensor.
 pub(super) fn taken(call: &mut LayerCall, input: &Value, parts: &[Part]) -> Result<Value, String> {
-    let named = parts.iter().filter(|part| !matches!(part, Part::Rest | Part::New)).count();
-    let rests = parts.iter().filter(|part| **part == Part::Rest).count();
-    if rests > 1 || named > input.rank() || parts.contains(&Part::New) {
-        return Err("it takes a part of its input in a way that linnaeus does not know".to_owned());
-    }
-    let filler = vec![Part::WHOLE; input.rank() - named];
-    let at = parts.iter().position(|part| *part == Part::Rest);
-    let (before, after) = match at {
-        Some(at) => (&parts[..at], &parts[at + 1..]),
-        None => (parts, &[][..]),
-    };
-    let full = [before, &filler, after].concat();
-    if full.first() != Some(&Part::WHOLE) {
-        return Err("it takes some of the images of a batch".to_owned());
-    }
+    let full = full(parts, input.rank())?;
     let loses_axes = full.iter().any(|part| matches!(part, Part::One(_)));
     let mut value = match input.order {
         Order::ChannelsFirst if !loses_axes => input.clone(),
@@ -91,7 +77,7 @@ pub(super) fn taken(call: &mut LayerCall, input: &Value, parts: &[Part]) -> Resu
                 gone.push(along);
             }
             Part::Slice(start, stop, step) => {
-                sliced(call, &mut value, axis, along, (start, stop, step))?
+                sliced(call, &mut value, (axis, along), (start, stop, step))?;
             }
         }
     }
@@ -105,13 +91,32 @@ pub(super) fn taken(call: &mut LayerCall, input: &Value, parts: &[Part]) -> Resu
     Ok(Value::new(name, shape))
 }
 
+/// A part for each of `rank` axes.
+fn full(parts: &[Part], rank: usize) -> Result<Vec<Part>, String> {
+    let named = parts.iter().filter(|part| !matches!(part, Part::Rest | Part::New)).count();
+    let rests = parts.iter().filter(|part| **part == Part::Rest).count();
+    if rests > 1 || named > rank || parts.contains(&Part::New) {
+        return Err("it takes a part of its input in a way that linnaeus does not know".to_owned());
+    }
+    let filler = vec![Part::WHOLE; rank - named];
+    let at = parts.iter().position(|part| *part == Part::Rest);
+    let (before, after) = match at {
+        Some(at) => (&parts[..at], &parts[at + 1..]),
+        None => (parts, &[][..]),
+    };
+    let full = [before, &filler, after].concat();
+    if full.first() != Some(&Part::WHOLE) {
+        return Err("it takes some of the images of a batch".to_owned());
+    }
+    Ok(full)
+}
+
 type Range = (Option<i64>, Option<i64>, i64);
 
 fn sliced(
     call: &mut LayerCall,
     value: &mut Value,
-    axis: usize,
-    along: i64,
+    (axis, along): (usize, i64),
     (start, stop, step): Range,
 ) -> Result<(), String> {
     let side = value.shape[axis];

@@ -136,7 +136,7 @@ pub(super) fn group(call: &mut LayerCall) -> Result<Value, String> {
         Some(-1.0) => channels,
         _ => call.settings.whole("groups")?.unwrap_or(32),
     };
-    if groups == 0 || channels % groups != 0 {
+    if groups == 0 || !channels.is_multiple_of(groups) {
         return Err(format!("its {channels} channels are not {groups} equal groups"));
     }
     let gamma = affine(call, "gamma", "scale", 1.0, channels)?;

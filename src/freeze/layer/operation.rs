@@ -14,6 +14,9 @@ use crate::freeze::{
 
 mod node;
 
+/// Most parts that a tensor is split into.
+const MAX_PARTS: usize = 1 << 16;
+
 /// An operand.
 #[derive(Debug, Clone)]
 enum Operand {
@@ -390,10 +393,11 @@ fn split(call: &mut LayerCall) -> Result<Vec<Value>, String> {
     let input = tensor(call)?;
     let count = setting(call, 1, &["indices_or_sections", "num_or_size_splits"]);
     let count =
-        count.and_then(|count| count.as_u64()).filter(|&count| count > 0 && count < 1 << 16);
-    let count = count.ok_or("it splits into unequal parts")? as usize;
+        count.and_then(|count| count.as_u64()).and_then(|count| usize::try_from(count).ok());
+    let count = count.filter(|count| (1..=MAX_PARTS).contains(count));
+    let count = count.ok_or("it splits into unequal parts")?;
     let axis = input.keras_axis(axis(call, 2)?.unwrap_or(0))?;
-    let side = input.shape[axis].filter(|side| side % count == 0 && axis > 0);
+    let side = input.shape[axis].filter(|side| side.is_multiple_of(count) && axis > 0);
     let width = (side.ok_or("it splits into unequal parts")? / count) as i64;
     let part = |index: usize| {
         let start = index as i64 * width;

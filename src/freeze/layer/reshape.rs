@@ -57,22 +57,7 @@ pub(super) fn to_shape(
     input: &Value,
     target: &[i64],
 ) -> Result<Value, String> {
-    let open = target.iter().filter(|&&side| side == -1).count();
-    if open > 1 || target.iter().any(|&side| side < -1 || side == 0) {
-        return Err(format!("its target shape is {target:?}"));
-    }
-    let known = target
-        .iter()
-        .filter(|&&side| side > 0)
-        .try_fold(1usize, |product, &side| product.checked_mul(usize::try_from(side).ok()?));
-    let known = known.ok_or("its target shape is too large")?;
-    let length = input.elements();
-    let rest = match length {
-        Some(length) if open == 1 && length % known == 0 => Some(length / known),
-        Some(length) if open == 0 && length == known => None,
-        Some(length) => return Err(format!("it brings {length} numbers to {target:?}")),
-        None => None,
-    };
+    let rest = remaining(input, target)?;
     let side = |&side: &i64| usize::try_from(side).ok().or(rest);
     let sides: Vec<Option<usize>> = target.iter().map(side).collect();
     let shape = [&[None], &sides[..]].concat();
@@ -92,6 +77,26 @@ pub(super) fn to_shape(
     let to = call.graph.whole("shape", [&[batch], &sides[..]].concat());
     let name = call.graph.node("Reshape", &[&input.name, &to], Vec::new());
     Ok(Value::new(name, shape))
+}
+
+/// The side that −1 stands for; `None` when there is no −1, or a side of the input is open.
+fn remaining(input: &Value, target: &[i64]) -> Result<Option<usize>, String> {
+    let open = target.iter().filter(|&&side| side == -1).count();
+    if open > 1 || target.iter().any(|&side| side < -1 || side == 0) {
+        return Err(format!("its target shape is {target:?}"));
+    }
+    let known = target
+        .iter()
+        .filter(|&&side| side > 0)
+        .try_fold(1usize, |product, &side| product.checked_mul(usize::try_from(side).ok()?));
+    let known = known.ok_or("its target shape is too large")?;
+    let length = input.elements();
+    match length {
+        Some(length) if open == 1 && length.is_multiple_of(known) => Ok(Some(length / known)),
+        Some(length) if open == 0 && length == known => Ok(None),
+        Some(length) => Err(format!("it brings {length} numbers to {target:?}")),
+        None => Ok(None),
+    }
 }
 
 /// `Permute`, which counts axes from 1.

@@ -34,7 +34,7 @@ pub(super) fn matrix(filter: &str, side: usize, out: usize) -> Result<Array, Str
 
 /// `tensorflow/core/kernels/image/resize_bicubic_op.cc`: the place is rounded to 1/1024 of a pixel,
 /// and what lies outside the image does not count.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "places in an image")]
+#[expect(clippy::cast_possible_truncation, reason = "places in an image")]
 fn cubic_row(index: usize, scale: f64, row: &mut [f32]) {
     let place = (index as f64 + 0.5) * scale - 0.5;
     let whole = place.floor();

@@ -5,6 +5,9 @@ use crate::freeze::{graph::Attribute, settings::Settings, value::Planes};
 /// A side far larger than any window, for padding that does not depend on the side.
 const LARGE: usize = 1 << 40;
 
+/// The settings of a node.
+pub(super) type Attributes = Vec<(&'static str, Attribute)>;
+
 /// How a window slides.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
@@ -61,10 +64,7 @@ impl Window {
     /// # Errors
     ///
     /// When the window is larger than the planes.
-    pub(super) fn over(
-        &self,
-        planes: &Planes,
-    ) -> Result<(Vec<(&'static str, Attribute)>, [Option<usize>; 2]), String> {
+    pub(super) fn over(&self, planes: &Planes) -> Result<(Attributes, [Option<usize>; 2]), String> {
         let list = |pair: [usize; 2]| Attribute::Ints(pair.map(|side| side as i64).to_vec());
         let mut attributes =
             vec![("kernel_shape", list(self.kernel)), ("strides", list(self.strides))];
