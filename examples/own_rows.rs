@@ -12,6 +12,7 @@ use linnaeus::{
     interrupt::Stop,
     job::{Format, Job},
     run::Run,
+    telling::Log,
 };
 
 fn main() -> Result<(), RunError> {
@@ -24,7 +25,7 @@ fn main() -> Result<(), RunError> {
         quiet: Some(true),
         ..Job::default()
     });
-    let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default())?;
+    let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default(), &Log::silent())?;
     eprintln!("{} of {} classified", summary.counts.ok, summary.counts.rows());
     Ok(())
 }

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use half::f16;
 
 use crate::{
-    config::{self, ModelConfig},
+    config::ModelConfig,
     decode::Limits,
     detect::{self, Decision, Examined},
     device::Device,
     engine::{Engine, Feed, OrtEngine},
     error::{RunError, with_causes},
     labels::Labels,
+    memory,
     model::{self, Model, ModelFile, OutputSpec, Provider, Sessions},
     rank::Ranked,
     recipe::{Activation, Element, InputSpec, Recipe},
@@ -91,7 +92,7 @@ impl Classifier {
     /// As for [`Classifier::open`].
     pub fn with(config: &ModelConfig, file: ModelFile) -> Result<Self, RunError> {
         let own_labels = Labels::said(config)?;
-        let examined = Examined::new(&file, &file.read()?)?;
+        let examined = Examined::new(&file, &file.admit()?)?;
         let decision = decide(config, &file, &examined)?;
         let Loaded { runtime, model, sessions, intra_threads } = load(config, file)?;
         let labels = examined.labels(config, own_labels, &decision).map_err(RunError::Model)?;
@@ -102,7 +103,8 @@ impl Classifier {
         let gpu = model.provider.is_gpu();
         let batch_size = model.input.batch.unwrap_or_else(|| config.batch_size_on(gpu));
         let topology = Topology { sessions, intra_threads, batch_size };
-        check_memory(&recipe, topology.batches_in_flight(config.threads), batch_size)?;
+        let batches = topology.batches_in_flight(config.threads);
+        check_memory(&recipe, &model.input, batches, batch_size)?;
 
         let Model { file, input, provider, because, .. } = &model;
         let (file, input) = (file.clone(), input.clone());
@@ -279,27 +281,36 @@ fn usual_sessions(config: &ModelConfig, model_bytes: u64) -> usize {
     config.threads.min(usize::try_from(affordable).unwrap_or(usize::MAX))
 }
 
-/// Refuses batches whose tensors would take more than half of the memory that there is.
-pub(crate) fn check_memory(
-    recipe: &Recipe,
-    batches: usize,
-    batch_size: usize,
-) -> Result<(), RunError> {
+/// Bytes of the tensors of `batches`; `None` when they are no number.
+pub(crate) fn batches_bytes(recipe: &Recipe, batches: usize, batch_size: usize) -> Option<u64> {
     let element = match recipe.element {
         Element::U8 => 1,
         Element::F16 => 2,
         Element::F32 => 4,
     };
     let image = (recipe.size.area() * recipe.channels.count() * element) as u64;
-    let needed = image.checked_mul(batch_size as u64).and_then(|b| b.checked_mul(batches as u64));
-    let limit = config::memory_limit().map_or(u64::MAX >> 1, |bytes| bytes / 2);
-    match needed {
-        Some(needed) if needed <= limit => Ok(()),
-        _ => Err(RunError::Usage(format!(
-            "{batches} batches of {batch_size} images, {image} bytes each, are more than half of \
-             the memory\nhint: give a smaller `batch-size`"
-        ))),
+    image.checked_mul(batch_size as u64)?.checked_mul(batches as u64)
+}
+
+/// Refuses batches whose tensors would take more than half of the memory that there is.
+pub(crate) fn check_memory(
+    recipe: &Recipe,
+    input: &InputSpec,
+    batches: usize,
+    batch_size: usize,
+) -> Result<(), RunError> {
+    let limit = memory::limit().map_or(u64::MAX >> 1, |bytes| bytes / 2);
+    if batches_bytes(recipe, batches, batch_size).is_some_and(|needed| needed <= limit) {
+        return Ok(());
     }
+    let much = format!("{batches} batches of {batch_size} images are more than half of the memory");
+    Err(match input.batch {
+        Some(_) => RunError::Model(format!(
+            "the model takes batches of {batch_size} images, and {much}\nhint: export it for \
+             batches of any size"
+        )),
+        None => RunError::Usage(format!("{much}\nhint: give a smaller `batch-size`")),
+    })
 }
 
 /// ONNX Runtime as `config` asks for it.

@@ -173,6 +173,9 @@ pub(crate) enum Command {
     Licenses,
     /// List the exit statuses
     ExitCodes,
+    /// Prepare images for the process that started this one; what `--isolate` runs
+    #[command(hide = true)]
+    PrepareImages,
     /// Print completions for a shell
     #[command(
         after_help = "Example: linnaeus completions bash > ~/.local/share/bash-completion/completions/linnaeus"

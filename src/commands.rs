@@ -1,32 +1,32 @@
 //! What each command does: one call into the library, and its result to the right stream.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use clap::CommandFactory as _;
 use linnaeus::{
-    config::Config,
     doctor::Truth,
     error::{Exit, RunError, with_causes},
-    interrupt::{self, Stop},
+    isolate,
     job::Job,
-    predict,
-    progress::printable,
-    run::Run,
     runtime::{self, Description, RuntimeRequest, install},
 };
 
+mod classify;
 mod models;
 
-use crate::cli::{Cli, Command, Installable, Options, RuntimeAction};
+use classify::classify;
+pub(crate) use classify::refuse;
+
+use crate::cli::{Cli, Command, Installable, RuntimeAction};
 
 /// Runs one command.
 pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
     match cli.command {
-        Command::Run { job, options, inputs } => {
-            let base = Job::load(&job)?;
-            classify(base, *options, inputs)
-        }
-        Command::Classify { inputs, options } => classify(Job::default(), *options, inputs),
+        Command::Run { job, options, inputs } => classify(Job::load(&job), *options, inputs),
+        Command::Classify { inputs, options } => classify(Ok(Job::default()), *options, inputs),
         Command::Inspect { model, using, json } => models::inspect(&using.into_job(model), json),
         Command::Doctor { model, images, labelled, truth, most, using, json } => {
             let truth = match (labelled, truth) {
@@ -59,6 +59,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
             let lines: Vec<_> = Exit::ALL.iter().map(ToString::to_string).collect();
             print(&(lines.join("\n") + "\n"))
         }
+        Command::PrepareImages => prepare_images(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "linnaeus", &mut script);
@@ -67,46 +68,25 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
     }
 }
 
-fn classify(
-    base: Job,
-    options: Options,
-    inputs: Vec<std::path::PathBuf>,
-) -> Result<Exit, RunError> {
-    let (dry_run, print_job, restart) = (options.dry_run, options.print_job, options.restart);
-    let job = base.overridden_by(options.into_job(inputs));
-    if print_job {
-        return print(&job.with_absolute_paths().to_toml()?);
-    }
-    let table = wants_table(&job);
-    let config = Config { restart, ..Config::resolve(job)? };
-    if let (Some(classes), [image], false) = (table, &config.inputs[..], dry_run) {
-        return models::table(&config, image, classes);
-    }
-    let quiet = config.quiet;
-    if dry_run {
-        return print(&Run::prepare(config)?.describe()?);
-    }
-    let stop = Stop::default();
-    let announce = |_: Exit| {
-        // A terminal that hung up cannot be written to, and that is no reason to panic.
-        let text = "stopping: what is in flight is being finished; once more to stop at once";
-        let _ = writeln!(io::stderr(), "{text}");
+/// The child of a run with `isolate`, for which this is the other end of its line.
+fn prepare_images() -> Result<Exit, RunError> {
+    #[cfg(unix)]
+    let ends = {
+        use std::{fs::File, os::fd::AsFd as _};
+        // Files, so that the binary frames pass no line buffer.
+        let own = |end: std::os::fd::BorrowedFd<'_>| end.try_clone_to_owned().map(File::from);
+        own(io::stdin().as_fd()).and_then(|from| Ok((from, own(io::stdout().as_fd())?)))
     };
-    interrupt::listen(&stop, announce)
-        .map_err(|error| RunError::Internal(format!("no signal handler: {error}")))?;
-    let summary = Run::prepare(config)?.execute(&stop)?;
-    if !quiet || summary.exit != Exit::Complete {
-        let _ = write!(io::stderr(), "{}", printable(&summary.to_string()));
-    }
-    Ok(summary.exit)
+    #[cfg(not(unix))]
+    let ends = io::Result::Ok((io::stdin(), io::stdout()));
+    let (from, to) = ends.map_err(|error| RunError::Internal(error.to_string()))?;
+    isolate::serve(from, to).map(|()| Exit::Complete)
 }
 
-/// How many classes a person who gives one image and a terminal is shown as a table.
-fn wants_table(job: &Job) -> Option<usize> {
-    let one = job.inputs.as_ref().is_some_and(|inputs| inputs.len() == 1 && inputs[0].is_file());
-    let rows = job.output.is_some() || job.format.is_some() || job.manifest.is_some();
-    let shown = one && !rows && io::stdout().is_terminal();
-    shown.then(|| job.top_k.map_or(predict::USUAL_CLASSES, usize::from))
+/// The program that is running, also when another has taken its place on the disk since.
+fn this_program() -> Option<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Some(running) } else { std::env::current_exe().ok() }
 }
 
 fn install(what: Installable) -> Result<Exit, RunError> {

@@ -12,6 +12,7 @@ use crate::{
     device::Device,
     error::RunError,
     job::{Deleted, Format, Incremental, Job, LogFormat, MaxErrors},
+    memory,
     recipe::RecipeSpec,
     walk::{Globs, WalkOptions},
 };
@@ -32,14 +33,23 @@ const PROGRESS_INTERVAL: u64 = 30;
 const RETRIES: u32 = 3;
 /// For one image: the slowest of Pillow's own test files takes under a second.
 const IMAGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Slurm and Kubernetes kill 30 s after they asked.
-const GRACE: Duration = Duration::from_secs(20);
+/// Time for what is in flight: Slurm and Kubernetes kill 30 s after they asked.
+pub const GRACE: Duration = Duration::from_secs(20);
+
+/// What the manifest's name ends in, when it is beside the output.
+const RECORD: &str = "run.json";
 
 /// What is refused of an image when nobody says otherwise: the limits, and bytes of its file.
 #[must_use]
 pub fn usual_limits() -> (Limits, u64) {
     let limits = Limits { max_pixels: MAX_PIXELS, max_bytes: default_decode_memory() };
     (limits, MAX_FILE_BYTES)
+}
+
+/// Between progress lines.
+#[must_use]
+pub fn progress_interval(job: &Job) -> Duration {
+    Duration::from_secs(job.progress_interval.map_or(PROGRESS_INTERVAL, u64::from))
 }
 
 /// Where the rows go.
@@ -173,7 +183,7 @@ pub struct Config {
 }
 
 /// How a file is read that may be unreadable for a moment, or for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patience {
     /// Tries after a first one that failed for a reason that may pass.
     pub retries: u32,
@@ -181,6 +191,8 @@ pub struct Patience {
     pub image_timeout: Duration,
     /// Decode in child processes.
     pub isolate: bool,
+    /// The program that they are, which `isolate` needs; see [`crate::isolate`].
+    pub program: Option<PathBuf>,
 }
 
 /// How much is done before the run stops, to be gone on with.
@@ -209,6 +221,57 @@ pub struct Telling {
     pub on_failure: Vec<String>,
 }
 
+impl Telling {
+    /// Decides who hears of a job, which is known also when the rest of it makes no sense.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` when a log or the figures would go into a file that the run reads or writes.
+    pub fn of(job: &Job) -> Result<Self, RunError> {
+        let inputs = job.inputs.iter().flatten().map(|path| ("inputs", path));
+        let named = [
+            ("model", &job.model),
+            ("labels", &job.labels),
+            ("onnxruntime", &job.onnxruntime),
+            ("output", &job.output),
+            ("manifest", &job.manifest),
+        ];
+        let named = named.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?)));
+        let beside = job.output.as_ref().map(|output| output.with_extension(RECORD));
+        let taken: Vec<_> =
+            inputs.chain(named).chain(beside.iter().map(|path| ("manifest", path))).collect();
+        let told = [("log-file", &job.log_file), ("metrics-file", &job.metrics_file)];
+        for (at, (key, path)) in told.iter().enumerate() {
+            let Some(path) = path else { continue };
+            let earlier = told[..at].iter().filter_map(|(key, path)| Some((*key, path.as_ref()?)));
+            let mut others = taken.iter().copied().chain(earlier);
+            if let Some((other, _)) =
+                others.find(|(_, other)| *other == path || same_file(other, path))
+            {
+                return Err(RunError::Usage(format!(
+                    "`{key}` and `{other}` are the same file, {}\nhint: choose another `{key}`",
+                    path.display()
+                )));
+            }
+        }
+        Ok(Self {
+            log_format: job.log_format.unwrap_or(LogFormat::Text),
+            log_file: job.log_file.clone(),
+            metrics_file: job.metrics_file.clone(),
+            on_success: job.on_success.clone().unwrap_or_default(),
+            on_failure: job.on_failure.clone().unwrap_or_default(),
+        })
+    }
+
+    /// Messages of this form on stderr, and nobody else hears of it.
+    #[must_use]
+    pub fn to_stderr(log_format: LogFormat) -> Self {
+        let (log_file, metrics_file) = (None, None);
+        let (on_success, on_failure) = (Vec::new(), Vec::new());
+        Self { log_format, log_file, metrics_file, on_success, on_failure }
+    }
+}
+
 impl Config {
     /// Decides everything that can be decided without the model.
     ///
@@ -218,6 +281,7 @@ impl Config {
     /// that would overwrite what the run reads.
     pub fn resolve(job: Job) -> Result<Self, RunError> {
         let model = ModelConfig::resolve(&job);
+        let (telling, progress_interval) = (Telling::of(&job)?, progress_interval(&job));
         let inputs = job.inputs.filter(|inputs| !inputs.is_empty());
         let inputs = inputs.ok_or_else(|| {
             missing("inputs", "`inputs = [\"photos\"]`, or paths after `classify`")
@@ -251,6 +315,7 @@ impl Config {
                 retries: job.retries.unwrap_or(RETRIES),
                 image_timeout: job.image_timeout.map_or(IMAGE_TIMEOUT, |span| span.0),
                 isolate: job.isolate.unwrap_or(false),
+                program: None,
             },
             incremental: job.incremental.unwrap_or(Incremental::No),
             deleted: job.deleted.unwrap_or(Deleted::Drop),
@@ -261,13 +326,7 @@ impl Config {
             },
             allow_empty: job.allow_empty.unwrap_or(false),
             restart: false,
-            telling: Telling {
-                log_format: job.log_format.unwrap_or(LogFormat::Text),
-                log_file: job.log_file,
-                metrics_file: job.metrics_file,
-                on_success: job.on_success.unwrap_or_default(),
-                on_failure: job.on_failure.unwrap_or_default(),
-            },
+            telling,
             max_file_bytes: job.max_file_bytes.map_or(MAX_FILE_BYTES, u64::from),
             limits: Limits {
                 max_pixels: job.max_pixels.map_or(MAX_PIXELS, u64::from),
@@ -275,9 +334,7 @@ impl Config {
             },
             decode_memory,
             quiet: job.quiet.unwrap_or(false),
-            progress_interval: Duration::from_secs(
-                job.progress_interval.map_or(PROGRESS_INTERVAL, u64::from),
-            ),
+            progress_interval,
         };
         config.check_paths().map(|()| config)
     }
@@ -324,21 +381,7 @@ fn available_threads() -> usize {
 
 /// A quarter of the memory that there is, and no more than [`DECODE_MEMORY`].
 fn default_decode_memory() -> u64 {
-    memory_limit().map_or(DECODE_MEMORY, |bytes| (bytes / 4).clamp(64 << 20, DECODE_MEMORY))
-}
-
-/// The smaller of the machine's memory and the container's limit, where Linux tells them.
-#[must_use]
-pub fn memory_limit() -> Option<u64> {
-    let read = |path: &str| fs::read_to_string(path).ok();
-    let machine = read("/proc/meminfo").and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-    });
-    let container = read("/sys/fs/cgroup/memory.max")
-        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-        .and_then(|text| text.trim().parse::<u64>().ok());
-    machine.into_iter().chain(container).min()
+    memory::limit().map_or(DECODE_MEMORY, |bytes| (bytes / 4).clamp(64 << 20, DECODE_MEMORY))
 }
 
 fn format_of(target: &Target) -> Format {
@@ -354,7 +397,7 @@ fn manifest_beside(target: &Target) -> Option<PathBuf> {
     match target {
         // Beside a device or pipe there is no place for it.
         Target::File(path) if fs::metadata(path).is_ok_and(|found| !found.is_file()) => None,
-        Target::File(path) => Some(path.with_extension("run.json")),
+        Target::File(path) => Some(path.with_extension(RECORD)),
         Target::Stdout => None,
     }
 }

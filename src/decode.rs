@@ -3,29 +3,32 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
+    deadline::Deadline,
     error::ItemError,
     format::{self, ImageFormat, SNIFF_BYTES},
     geometry::Size,
     recipe::{Alpha, Deep, Orientation},
 };
 
-mod budget;
 mod contain;
 mod ending;
 pub mod jpeg;
 mod orient;
 mod raster;
+mod watched;
 
-pub use budget::{Budget, Permit};
-pub use contain::{contained, silence_contained_panics};
+pub use crate::budget::{Budget, Permit};
+pub use contain::{contained, is_contained, silence_contained_panics};
 use jpeg::JpegError;
 
 /// Largest height or width; JPEG itself ends at 65,535.
 const MAX_SIDE: u32 = 65_500;
 
 /// What is refused before it is decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Pixels of one image.
     pub max_pixels: u64,
@@ -90,12 +93,34 @@ impl Decoder {
         path: &Path,
         pixels: &mut Pixels,
     ) -> Result<Permit<'_>, ItemError> {
+        self.decode_by(bytes, path, pixels, &mut Deadline::never())
+    }
+
+    /// As [`Decoder::decode`], and gives up soon after `deadline`, to which waiting for memory is
+    /// not counted. Decoders of PNG, GIF, BMP and TIFF are stopped at their next piece of input; one
+    /// of JPEG or WebP only before and after it runs, within limits of its work of their own
+    /// ([`jpeg::MAX_SCAN_PIXELS`]; WebP's sides end at 16,383).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Decoder::decode`], and `timeout`.
+    pub fn decode_by(
+        &self,
+        bytes: &[u8],
+        path: &Path,
+        pixels: &mut Pixels,
+        deadline: &mut Deadline,
+    ) -> Result<Permit<'_>, ItemError> {
         let head = &bytes[..bytes.len().min(SNIFF_BYTES)];
         match format::sniff(head) {
             Some(ImageFormat::Other(name)) => {
                 Err(ItemError::UnsupportedFormat { what: name.to_owned() })
             }
-            Some(format) => contained(|| self.decode_known(format, bytes, pixels)),
+            Some(format) => {
+                let decoded = contained(|| self.decode_known(format, bytes, pixels, deadline));
+                // Pixels that come too late, and the errors of a decoder that was stopped.
+                deadline.check().and(decoded)
+            }
             None => Err(match format::undecoded_by_extension(path) {
                 Some(name) => ItemError::UnsupportedFormat { what: name.to_owned() },
                 None => ItemError::NotAnImage { found: printable(head) },
@@ -108,19 +133,20 @@ impl Decoder {
         format: ImageFormat,
         bytes: &[u8],
         pixels: &mut Pixels,
+        deadline: &mut Deadline,
     ) -> Result<Permit<'_>, ItemError> {
         let (orientation, permit) = if format == ImageFormat::Jpeg {
             let header = jpeg::read_header(bytes)?;
             let needed = header.decode_bytes();
             self.admit(header.height, header.width, needed)?;
-            let permit = self.budget.acquire(needed);
+            let permit = deadline.not_counting(|| self.budget.acquire(needed));
             let decoded = jpeg::decode(bytes, &mut pixels.data)?;
             let [height, width] = [decoded.height, decoded.width].map(|side| side as usize);
             pixels.size = Size { height, width };
             pixels.channels = decoded.channels;
             (orient::of_jpeg(bytes), permit)
         } else {
-            raster::decode(self, format, bytes, pixels)?
+            raster::decode(self, format, bytes, (pixels, deadline))?
         };
         if self.policy.exif == Orientation::Apply {
             orient::apply(orientation, pixels);

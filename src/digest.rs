@@ -22,7 +22,13 @@ impl<W: Write> Hashing<W> {
     /// Returns how many bytes passed, and their SHA-256 in lower-case hexadecimal.
     #[must_use]
     pub fn finish(self) -> (u64, String) {
-        let sha256 = self.hasher.finalize();
+        self.so_far()
+    }
+
+    /// As [`Hashing::finish`], of what passed until now.
+    #[must_use]
+    pub fn so_far(&self) -> (u64, String) {
+        let sha256 = self.hasher.clone().finalize();
         (self.bytes, sha256.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
     }
 }

@@ -75,7 +75,7 @@ pub struct Options {
 pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunError> {
     let own = Labels::said(config)?;
     let file = ModelFile::of(config)?;
-    let examined = Examined::new(&file, &file.read()?)?;
+    let examined = Examined::new(&file, &file.admit()?)?;
     let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
     let labels = examined.labels(config, own, &decision).map_err(RunError::Model)?;
     let loaded = classifier::load(&ModelConfig { sessions: Some(1), ..config.clone() }, file)?;
@@ -226,7 +226,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Self, RunError> {
         let input = loaded.model.input.clone();
         let batch = input.batch.unwrap_or(most);
-        classifier::check_memory(recipe, 1, batch)?;
+        classifier::check_memory(recipe, &input, 1, batch)?;
         let session = loaded.model.into_sessions().session()?;
         let engine = OrtEngine::new(session, recipe, &input, &output.name);
         let classes = output.classes().flatten().unwrap_or(0);

@@ -1,10 +1,15 @@
 //! Tensors to scores. One engine owns one session and is used by one thread.
 
-use std::iter;
+use std::{
+    iter,
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
+};
 
 use half::f16;
 use ort::{
-    session::Session,
+    session::{NoSelectedOutputs, RunOptions, Session},
     value::{DynValue, PrimitiveTensorElementType, TensorElementType, TensorRef},
 };
 
@@ -16,6 +21,10 @@ use crate::{
     runtime::Runtime,
     tensor::Tensor,
 };
+
+/// For a model's first answer. The slowest machine and the largest classifier take a minute; one
+/// that loops for ever should not take the night.
+const FIRST_ANSWER: Duration = Duration::from_mins(10);
 
 /// An element type that ONNX Runtime takes.
 pub trait Feed: Sample + PrimitiveTensorElementType + std::fmt::Debug {}
@@ -67,10 +76,39 @@ impl OrtEngine {
     ///
     /// `Model` when the model cannot run such a batch, or its answer is not `images`×classes.
     pub fn probe<T: Feed>(&mut self, images: usize) -> Result<usize, RunError> {
+        self.probe_within::<T>(images, FIRST_ANSWER)
+    }
+
+    /// As [`OrtEngine::probe`], for a model that has to answer within `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OrtEngine::probe`], also when it does not answer.
+    pub fn probe_within<T: Feed>(
+        &mut self,
+        images: usize,
+        limit: Duration,
+    ) -> Result<usize, RunError> {
         let batch = self.fixed_batch.unwrap_or(images);
         let tensor = vec![T::default(); batch * self.axes.iter().product::<usize>()];
         let mut scores = Vec::new();
-        let outcome = self.run(&tensor, images, &mut scores);
+        let options = RunOptions::new().map_err(|error| RunError::Model(error.to_string()))?;
+        let outcome = thread::scope(|scope| {
+            let (done, wait) = channel::<()>();
+            let options = &options;
+            let watch = scope.spawn(move || {
+                let late = wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+                // A kernel that runs cannot be ended, only what would run after it.
+                late && options.terminate().is_ok()
+            });
+            let outcome = self.run(&tensor, images, &mut scores, options);
+            drop(done);
+            let late = watch.join().expect("the watch does not panic");
+            let limit = humantime::format_duration(limit);
+            outcome.map_err(|reason| {
+                if late { format!("it has not answered after {limit}") } else { reason }
+            })
+        });
         self.classes = outcome.as_ref().ok().copied();
         outcome.map_err(|reason| {
             RunError::Model(format!(
@@ -91,6 +129,7 @@ impl OrtEngine {
         tensor: &[T],
         images: usize,
         scores: &mut Vec<f32>,
+        options: &RunOptions<NoSelectedOutputs>,
     ) -> Result<usize, String> {
         let image_len: usize = self.axes.iter().product();
         let batch = self.fixed_batch.unwrap_or(images);
@@ -98,7 +137,10 @@ impl OrtEngine {
         let shape: Vec<usize> = iter::once(batch).chain(self.axes.iter().copied()).collect();
         let input = TensorRef::from_array_view((shape, &tensor[..batch * image_len]))
             .map_err(|error| error.to_string())?;
-        let outputs = self.session.run(ort::inputs![input]).map_err(|error| error.to_string())?;
+        let outputs = self
+            .session
+            .run_with_options(ort::inputs![input], options)
+            .map_err(|error| error.to_string())?;
         let output = outputs.get(&self.output).ok_or("its output is missing from its answer")?;
         let dims = read_scores(output, scores)?;
         let classes = scores.len().checked_div(batch).unwrap_or(0);
@@ -121,7 +163,8 @@ impl OrtEngine {
 
 impl<T: Feed> Engine<T> for OrtEngine {
     fn score(&mut self, tensor: &[T], images: usize, scores: &mut Vec<f32>) -> Result<(), String> {
-        let classes = self.run(tensor, images, scores)?;
+        let options = RunOptions::new().map_err(|error| error.to_string())?;
+        let classes = self.run(tensor, images, scores, &options)?;
         let first = *self.classes.get_or_insert(classes);
         if classes == first {
             return Ok(());

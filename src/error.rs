@@ -91,7 +91,7 @@ pub enum ItemError {
         /// How the process ended the second time.
         how: String,
     },
-    /// What listing the folders said of it, read back from the list of files.
+    /// What was said of it elsewhere: by the list of files, or by a process of its own.
     #[error("{message}")]
     Listed {
         /// One of [`ItemError::CODES`].
@@ -200,6 +200,9 @@ pub enum RunError {
     /// What an earlier run left cannot be gone on with.
     #[error("{0}")]
     Mismatch(String),
+    /// The run was asked to stop before the first image.
+    #[error("stopped before the first image; nothing was written")]
+    Stopped(Exit),
     /// The model failed on a batch whose shape it had accepted.
     #[error(
         "the model failed on a batch of {images} images: {reason}\nhint: try a smaller `batch-size`"
@@ -234,6 +237,12 @@ fn output_hint(error: &io::Error) -> &'static str {
 }
 
 impl RunError {
+    /// Whether the reader of standard output left, which is no news to anybody.
+    #[must_use]
+    pub fn is_reader_gone(&self) -> bool {
+        matches!(self, Self::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
     /// The exit status that this error ends the program with.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -244,6 +253,7 @@ impl RunError {
             Self::Output { .. } => Exit::Output,
             Self::Locked { .. } => Exit::Locked,
             Self::Mismatch(_) => Exit::Mismatch,
+            Self::Stopped(exit) => *exit,
             Self::Internal(_) => Exit::Internal,
         }
     }
@@ -327,6 +337,18 @@ impl Exit {
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
+    }
+
+    /// Whether the output is there and complete: what a night is for.
+    #[must_use]
+    pub fn published(self) -> bool {
+        matches!(self, Self::Complete | Self::SomeFailed)
+    }
+
+    /// Whether a signal asked for this end.
+    #[must_use]
+    pub fn is_signal(self) -> bool {
+        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
     }
 
     /// One line for `--help` and the README.

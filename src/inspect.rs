@@ -9,6 +9,7 @@ use crate::{
     detect::{Examined, evidence_lines},
     error::RunError,
     labels::Labels,
+    memory,
     model::ModelFile,
     onnx::{
         Classifier, ExternalProblem, LayoutHint, Normaliser, OnnxFile, Operator, Parameters,
@@ -115,9 +116,10 @@ pub fn inspect(config: &ModelConfig) -> Result<Report, RunError> {
     let examined = Examined::new(&file, &onnx)?;
     let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
     let judged = onnx.classifier();
-    let external = onnx.external_problems(file.onnx());
     let mut problems = decision.problems.clone();
-    problems.extend(external.iter().map(ToString::to_string));
+    let external = onnx.external_problems(file.onnx());
+    let memory = memory::limit().unwrap_or(u64::MAX);
+    problems.extend(onnx.refusals(file.onnx(), memory));
     let recipe = match &examined.input {
         Ok(input) => Recipe::resolve(&decision.recipe, input)
             .map_err(|reason| reason + &examined.candidates_text()),

@@ -184,6 +184,8 @@ impl Job {
     #[must_use]
     pub fn relative_to(mut self, base: &Path) -> Self {
         self.paths_mut().for_each(|path| *path = joined(base, path));
+        // Never shortened to a bare name, which would be looked for in `PATH`.
+        self.programs_mut(|program| base.join(program));
         self
     }
 
@@ -194,7 +196,22 @@ impl Job {
             // Only an empty path, or a current folder that is gone, has no absolute form.
             *path = path::absolute(&*path).unwrap_or_else(|_| path.clone());
         }
+        self.programs_mut(|program| path::absolute(program).unwrap_or_else(|_| program.into()));
         self
+    }
+
+    /// Changes the programs of hooks that are relative paths; a bare name is looked for in `PATH`.
+    fn programs_mut(&mut self, change: impl Fn(&Path) -> PathBuf) {
+        let hooks = [&mut self.on_success, &mut self.on_failure].into_iter().flatten();
+        for program in hooks.filter_map(|hook| hook.first_mut()) {
+            let path = Path::new(&*program);
+            if path.is_relative()
+                && path.components().count() > 1
+                && let Ok(changed) = change(path).into_os_string().into_string()
+            {
+                *program = changed;
+            }
+        }
     }
 
     /// Every path in the job but `-`, which stands for standard output, and `none`, for no labels.
@@ -312,6 +329,10 @@ mod tests {
         let job = job.relative_to(Path::new("/a/jobs"));
         assert_eq!(job.inputs, Some(vec!["/a/in".into()]));
         assert_eq!(job.output, Some("-".into()));
+        let hooks = parse("on-success = ['bin/a', 'b/c']\non-failure = ['mail', 'b/c']\n").unwrap();
+        let hooks = hooks.relative_to(Path::new("/a/jobs"));
+        assert_eq!(hooks.on_success.unwrap(), ["/a/jobs/bin/a", "b/c"]);
+        assert_eq!(hooks.on_failure.unwrap(), ["mail", "b/c"]);
         let flags = Job { top_k: NonZeroUsize::new(5), ..Job::default() };
         let both = job.overridden_by(flags);
         assert_eq!(both.top_k.unwrap().get(), 5);

@@ -5,11 +5,11 @@
 //! run as a whole. A module uses only those above it.
 //!
 //! ```no_run
-//! use linnaeus::{config::Config, interrupt::Stop, job::Job, run::Run};
+//! use linnaeus::{config::Config, interrupt::Stop, job::Job, run::Run, telling::Log};
 //!
 //! # fn main() -> Result<(), linnaeus::error::RunError> {
 //! let job = Job::load("jobs/digits.toml".as_ref())?;
-//! let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default())?;
+//! let summary = Run::prepare(Config::resolve(job)?)?.execute(&Stop::default(), &Log::silent())?;
 //! print!("{summary}");
 //! # Ok(())
 //! # }
@@ -21,8 +21,14 @@ pub mod geometry;
 /// What can go wrong with an image, and with a run; exit statuses.
 pub mod error;
 
+/// How long one image may take.
+pub mod deadline;
+
 /// SHA-256 of what a run reads and writes.
 pub mod digest;
+
+/// This very start of the program.
+pub mod invocation;
 
 /// What happens to an image between its file and the model.
 pub mod recipe;
@@ -32,6 +38,12 @@ pub mod device;
 
 /// The job file and the flags, as written.
 pub mod job;
+
+/// How much memory there is, and keeping to it.
+pub mod memory;
+
+/// Bytes that threads and processes share.
+pub mod budget;
 
 /// Which files are images.
 pub mod format;
@@ -54,6 +66,15 @@ pub mod resample;
 /// Pixels to one image of the model's input tensor.
 pub mod preprocess;
 
+/// What each stage costs.
+pub mod timing;
+
+/// One image, from its file to its place in a batch.
+pub mod prepare;
+
+/// The same in a process of its own, which may crash and hang.
+pub mod isolate;
+
 /// Names of the classes.
 pub mod labels;
 
@@ -71,6 +92,9 @@ pub mod onnx;
 
 /// Rows to a file that appears whole or not at all.
 pub mod output;
+
+/// What a run classifies, frozen before the first image is read.
+pub mod list;
 
 /// One image's tensor as a file, and its difference from another.
 pub mod tensor;
@@ -114,11 +138,14 @@ pub mod doctor;
 /// The record of a run.
 pub mod manifest;
 
-/// What each stage costs.
-pub mod timing;
+/// How an unfinished run is gone on with.
+pub mod journal;
 
 /// What a person sees meanwhile.
 pub mod progress;
+
+/// Who hears of a run.
+pub mod telling;
 
 /// Ctrl-C and its relatives.
 pub mod interrupt;

@@ -17,18 +17,18 @@ mod commands;
 fn main() -> ExitCode {
     // First, while this is the only thread: it sets an environment variable.
     linnaeus::runtime::silence_telemetry();
+    linnaeus::memory::confine();
     linnaeus::decode::silence_contained_panics();
-    let exit = commands::run(cli::Cli::parse()).unwrap_or_else(|error| report(&error));
+    let exit = match cli::Cli::try_parse() {
+        Ok(cli) => commands::run(cli).unwrap_or_else(|error| report(&error)),
+        Err(error) => commands::refuse(&error),
+    };
     ExitCode::from(exit.code())
 }
 
-/// Tells what went wrong. A reader of standard output that left is no news to anybody.
+/// Tells what went wrong.
 fn report(error: &RunError) -> Exit {
-    let left = matches!(
-        error,
-        RunError::Output { source, .. } if source.kind() == io::ErrorKind::BrokenPipe
-    );
-    if !left {
+    if !error.is_reader_gone() {
         // A stderr that is gone must not turn into a panic.
         let _ = writeln!(io::stderr(), "error: {}", printable(&error.to_string()));
     }

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
+    invocation::Invocation,
     model::ModelFile,
     recipe::{Activation, InputSpec, Recipe},
 };
@@ -19,6 +20,9 @@ pub struct Manifest {
     pub schema: u32,
     /// The version of linnaeus.
     pub linnaeus: &'static str,
+    /// The run's id, machine, process and command line.
+    #[serde(flatten)]
+    pub invocation: Invocation,
     /// Whether every image has a row.
     pub complete: bool,
     /// The exit status, by name and number.
@@ -47,6 +51,14 @@ pub struct Manifest {
     pub runtime: RuntimeRecord,
     /// Images by status.
     pub counts: BTreeMap<&'static str, u64>,
+    /// Rows that the complete output has.
+    pub listed: u64,
+    /// Of these, rows taken over from the last complete run.
+    pub kept: u64,
+    /// Images that this run read.
+    pub read: u64,
+    /// This run, and those before it that worked on the same output and did not end.
+    pub attempts: Vec<Attempt>,
     /// Files that are no candidates, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
     /// Images with a row, per second.
@@ -66,6 +78,21 @@ pub struct ExitRecord {
     pub code: u8,
     /// What it means.
     pub meaning: &'static str,
+}
+
+/// One run on the way to a complete output.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attempt {
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// RFC 3339, UTC; nothing when it died.
+    pub ended: Option<String>,
+    /// Rows that were there when it began.
+    pub from: u64,
+    /// Rows that were there when it ended.
+    pub to: Option<u64>,
+    /// Its exit status.
+    pub exit: Option<u8>,
 }
 
 /// The output file.
@@ -96,7 +123,7 @@ pub struct ModelRecord {
 }
 
 /// What was applied to the scores.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ActivationRecord {
     /// `softmax`, `sigmoid` or `none`.
     pub applied: String,

@@ -12,6 +12,10 @@ use ort::{
 };
 use serde::Serialize;
 
+mod file;
+
+pub use file::{ModelFile, options, refused};
+
 use crate::{
     device::Device,
     error::{RunError, with_causes},
@@ -19,10 +23,6 @@ use crate::{
     recipe::{Element, InputSpec, shape_text},
     runtime::Runtime,
 };
-
-mod file;
-
-pub use file::{ModelFile, options, refused};
 
 /// The execution provider that a session was made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,8 +255,9 @@ fn open(
 ) -> Result<Session, RunError> {
     let configure = || -> ort::Result<SessionBuilder> {
         let mut builder = Session::builder(runtime.environment())?
-            // Warnings of ONNX Runtime go to stderr past the progress display.
-            .with_log_level(LogLevel::Error)?
+            // What ONNX Runtime logs goes to stderr past the progress display, with names from the
+            // file as they are; its errors come back as such.
+            .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(intra_threads)?
             .with_inter_threads(1)?

@@ -14,6 +14,7 @@ mod classifier;
 mod constant;
 mod external;
 mod forward;
+mod gate;
 mod graph;
 mod inventory;
 mod layout;

@@ -2,25 +2,29 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, BufWriter, Write},
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Read, Seek as _, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     config::Target,
-    digest::Hashing,
+    digest::{self, Hashing},
     error::{ItemError, RunError},
     job::Format,
     labels::Labels,
     rank::Ranked,
 };
 
+mod previous;
 mod row;
 
 /// What a file's name ends in until it is complete.
-const PARTIAL: &str = ".partial";
+pub const PARTIAL: &str = ".partial";
 
+pub use previous::Previous;
 pub use row::{decode_name, encode_name};
 
 /// What is written: format, classes per row, and their names.
@@ -47,6 +51,82 @@ pub struct Written {
     pub sha256: String,
 }
 
+/// How far an output is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Data rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Mark {
+    /// Whether the whole file at `path` is exactly what was marked.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn is_of(&self, path: &Path) -> io::Result<bool> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() != self.bytes {
+            return Ok(false);
+        }
+        Ok(digest::of(file)?.1 == self.sha256)
+    }
+}
+
+/// Where rows go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A device or pipe: there is nothing to rename.
+    Direct(PathBuf),
+    /// A regular file.
+    File(FilePlace),
+}
+
+/// A regular file that appears whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePlace {
+    /// The file itself, links resolved.
+    pub target: PathBuf,
+    /// As the user wrote it.
+    pub named: PathBuf,
+}
+
+impl Destination {
+    /// Looks at what is there. A file's folder is made when it is missing.
+    ///
+    /// # Errors
+    ///
+    /// `Output` for a folder, or when the folder cannot be made.
+    pub fn of(target: &Target) -> Result<Self, RunError> {
+        let Target::File(path) = target else { return Ok(Self::Stdout) };
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RunError::Output { path, source }
+        };
+        // A link to the real place stays a link: the file behind it is what is replaced.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        if let Ok(metadata) = fs::metadata(&target) {
+            if metadata.is_dir() {
+                let source = io::Error::from(io::ErrorKind::IsADirectory);
+                return Err(RunError::Output { path: target, source });
+            }
+            if !metadata.is_file() {
+                return Ok(Self::Direct(target));
+            }
+        }
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(failed(folder))?;
+        }
+        Ok(Self::File(FilePlace { target, named: path.clone() }))
+    }
+}
+
 /// The writer of a run's rows.
 pub struct Output {
     table: Table,
@@ -59,14 +139,13 @@ pub struct Output {
 }
 
 enum Sink {
-    /// A regular file: `file` is `partial`, and becomes `target`, which the user `named`.
+    /// A regular file, which is not `published` yet.
     File {
         file: BufWriter<File>,
-        partial: PathBuf,
-        target: PathBuf,
-        named: PathBuf,
+        place: FilePlace,
+        published: bool,
     },
-    /// A device or pipe: there is nothing to rename.
+    /// A device or pipe.
     Direct {
         file: BufWriter<File>,
         path: PathBuf,
@@ -75,21 +154,109 @@ enum Sink {
 }
 
 impl Output {
-    /// Opens the output and writes the header. The file's folder is made when it is missing.
+    /// Opens the output and writes the header.
     ///
     /// # Errors
     ///
-    /// `Output` when it cannot be opened or written; `Locked` when another run writes it.
-    pub fn create(target: &Target, table: Table) -> Result<Self, RunError> {
-        let sink = match target {
-            Target::Stdout => Sink::Stdout(BufWriter::new(io::stdout())),
-            Target::File(path) => open(path)?,
+    /// `Output` when it cannot be opened or written.
+    pub fn create(destination: &Destination, table: Table) -> Result<Self, RunError> {
+        let open = |options: &mut OpenOptions, path: &Path| {
+            let opened = options.write(true).open(path);
+            opened
+                .map(BufWriter::new)
+                .map_err(|source| RunError::Output { path: path.to_owned(), source })
         };
-        let (hash, row) = (Hashing::new(io::sink()), Vec::new());
-        let mut output = Self { table, sink, row, hash, rows: 0 };
+        let mut new = OpenOptions::new();
+        let sink = match destination {
+            Destination::Stdout => Sink::Stdout(BufWriter::new(io::stdout())),
+            Destination::Direct(path) => {
+                Sink::Direct { file: open(&mut new, path)?, path: path.clone() }
+            }
+            Destination::File(place) => {
+                let partial = beside(&place.target, PARTIAL);
+                let file = open(new.create(true).truncate(true), &partial)?;
+                Sink::File { file, place: place.clone(), published: false }
+            }
+        };
+        let mut output = Self::on(sink, table);
         row::write_header(&output.table, &mut output.row);
         output.write_encoded()?;
         Ok(output)
+    }
+
+    /// Opens the output that an earlier run left, cut back to `mark`. When that run had published
+    /// it already, it is as good as written. What is there and does not fit is the inner error, as
+    /// a reason.
+    ///
+    /// # Errors
+    ///
+    /// `Output` when it cannot be opened or read.
+    pub fn resume(
+        place: &FilePlace,
+        table: Table,
+        mark: &Mark,
+    ) -> Result<Result<Self, String>, RunError> {
+        let partial = beside(&place.target, PARTIAL);
+        let opened = OpenOptions::new().read(true).write(true).open(&partial);
+        let (path, file, published) = match opened {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && mark.is_of(&place.target).unwrap_or(false) =>
+            {
+                (place.target.clone(), OpenOptions::new().read(true).open(&place.target), true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Err("it is gone".to_owned()));
+            }
+            other => (partial, other, false),
+        };
+        let failed = |source| RunError::Output { path: path.clone(), source };
+        let mut file = file.map_err(failed)?;
+        let sink = |file| Sink::File { file, place: place.clone(), published };
+        let mut hash = Hashing::new(io::sink());
+        io::copy(&mut Read::by_ref(&mut file).take(mark.bytes), &mut hash).map_err(failed)?;
+        if hash.so_far() != (mark.bytes, mark.sha256.clone()) {
+            return Ok(Err("its beginning is not what was written to it".to_owned()));
+        }
+        if !published {
+            file.set_len(mark.bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+            file.seek(SeekFrom::Start(mark.bytes)).map_err(failed)?;
+        }
+        let rows = mark.rows;
+        Ok(Ok(Self { hash, rows, ..Self::on(sink(BufWriter::new(file)), table) }))
+    }
+
+    fn on(sink: Sink, table: Table) -> Self {
+        Self { table, sink, row: Vec::new(), hash: Hashing::new(io::sink()), rows: 0 }
+    }
+
+    /// Writes a row as it was in an earlier output of the same table.
+    ///
+    /// # Errors
+    ///
+    /// `Output` when it cannot be written.
+    pub fn write_again(&mut self, row: &[u8]) -> Result<(), RunError> {
+        self.rows += 1;
+        self.row.extend(row);
+        self.write_encoded()
+    }
+
+    /// Syncs what was written, and says how far it is.
+    ///
+    /// # Errors
+    ///
+    /// `Output` when flushing or syncing fails. What is on the disk is unknown then, so the run has
+    /// to end.
+    pub fn mark(&mut self) -> Result<Mark, RunError> {
+        self.sync()?;
+        let (bytes, sha256) = self.hash.so_far();
+        Ok(Mark { rows: self.rows, bytes, sha256 })
+    }
+
+    /// Data rows that were written.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Writes the row of the image `name`.
@@ -125,10 +292,16 @@ impl Output {
     pub fn publish(mut self) -> Result<Written, RunError> {
         self.sync()?;
         let path = match &self.sink {
-            Sink::File { partial, target, named, .. } => {
-                let renamed = fs::rename(partial, target).and_then(|()| sync_folder(target));
-                renamed.map_err(|source| RunError::Output { path: target.clone(), source })?;
-                Some(named.clone())
+            Sink::File { place, published, .. } => {
+                if !published {
+                    let renamed = fs::rename(beside(&place.target, PARTIAL), &place.target);
+                    let renamed = renamed.and_then(|()| sync_folder(&place.target));
+                    renamed.map_err(|source| RunError::Output {
+                        path: place.target.clone(),
+                        source,
+                    })?;
+                }
+                Some(place.named.clone())
             }
             Sink::Direct { path, .. } => Some(path.clone()),
             Sink::Stdout(_) => None,
@@ -144,24 +317,21 @@ impl Output {
     pub fn leave_partial(mut self) -> Result<Written, RunError> {
         self.sync()?;
         let path = match &self.sink {
-            Sink::File { named, .. } => Some(beside(named, PARTIAL)),
+            Sink::File { place, .. } => Some(beside(&place.named, PARTIAL)),
             Sink::Direct { path, .. } => Some(path.clone()),
             Sink::Stdout(_) => None,
         };
         Ok(self.written(path))
     }
 
-    /// Removes what was written: there is nothing to publish.
+    /// Lets go of what was written: there is nothing to publish, and whoever holds the journal
+    /// removes it.
     ///
     /// # Errors
     ///
     /// `Output` when flushing fails.
     pub fn discard(mut self) -> Result<Written, RunError> {
         self.flush()?;
-        if let Sink::File { partial, .. } = &self.sink {
-            let removed = fs::remove_file(partial);
-            removed.map_err(|source| self.failed(source))?;
-        }
         Ok(self.written(None))
     }
 
@@ -173,7 +343,9 @@ impl Output {
     fn sync(&mut self) -> Result<(), RunError> {
         self.flush()?;
         let synced = match &self.sink {
-            Sink::File { file, .. } => file.get_ref().sync_all(),
+            // What is complete under its name was synced before it got that name.
+            Sink::File { published: true, .. } => Ok(()),
+            Sink::File { file, .. } => file.get_ref().sync_data(),
             Sink::Direct { .. } | Sink::Stdout(_) => Ok(()),
         };
         synced.map_err(|source| self.failed(source))
@@ -197,80 +369,12 @@ impl Output {
 
     fn failed(&self, source: io::Error) -> RunError {
         let path = match &self.sink {
-            Sink::File { partial, .. } => partial.clone(),
+            Sink::File { place, .. } => beside(&place.target, PARTIAL),
             Sink::Direct { path, .. } => path.clone(),
             Sink::Stdout(_) => "standard output".into(),
         };
         RunError::Output { path, source }
     }
-}
-
-fn open(path: &Path) -> Result<Sink, RunError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| RunError::Output { path, source }
-    };
-    // A link to the real place stays a link: the file behind it is what is replaced.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if let Ok(metadata) = fs::metadata(&target) {
-        if metadata.is_dir() {
-            let source = io::Error::from(io::ErrorKind::IsADirectory);
-            return Err(RunError::Output { path: target, source });
-        }
-        if !metadata.is_file() {
-            let opened = OpenOptions::new().write(true).open(&target);
-            let file = BufWriter::new(opened.map_err(failed(&target))?);
-            return Ok(Sink::Direct { file, path: target });
-        }
-    }
-    if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder).map_err(failed(folder))?;
-    }
-    let partial = beside(&target, PARTIAL);
-    let file = lock(&partial, &target)?;
-    file.set_len(0).map_err(failed(&partial))?;
-    Ok(Sink::File { file: BufWriter::new(file), partial, target, named: path.to_owned() })
-}
-
-/// Opens `partial` and takes the lock on it, which is the kernel's: it goes with the process,
-/// however that ends.
-fn lock(partial: &Path, target: &Path) -> Result<File, RunError> {
-    let failed = |source| RunError::Output { path: partial.to_owned(), source };
-    loop {
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(partial);
-        let file = opened.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(RunError::Locked { path: target.to_owned(), holder: String::new() });
-            }
-            // Some network file systems have no locks; a single run there is as safe as before.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
-        // Between opening and locking, another run may have published this very file.
-        if is_still_at(&file, partial).map_err(failed)? {
-            return Ok(file);
-        }
-    }
-}
-
-#[cfg(unix)]
-fn is_still_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-    let held = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// A file that is open cannot be renamed on other systems.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "fails on Unix")]
-fn is_still_at(_file: &File, _path: &Path) -> io::Result<bool> {
-    Ok(true)
 }
 
 /// `path` with `suffix` after its whole name.
@@ -315,7 +419,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
 }
 
 /// Makes a rename in the folder of `path` survive a power cut.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
@@ -339,13 +443,18 @@ mod tests {
         Table { format: Format::Csv, top_k: 1, labels: None }
     }
 
+    fn file(path: PathBuf) -> Destination {
+        Destination::of(&Target::File(path)).unwrap()
+    }
+
+    const RANKED: [Ranked; 1] = [Ranked { class: 4, probability: 0.5 }];
+
     #[test]
     fn the_file_appears_when_it_is_complete() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/out.csv");
-        let mut output = Output::create(&Target::File(path.clone()), table()).unwrap();
-        let ranked = [Ranked { class: 4, probability: 0.5 }];
-        output.write(b"a.jpg", Ok(&ranked)).unwrap();
+        let mut output = Output::create(&file(path.clone()), table()).unwrap();
+        output.write(b"a.jpg", Ok(&RANKED)).unwrap();
         output.flush().unwrap();
         assert!(!path.exists());
         let written = output.publish().unwrap();
@@ -356,21 +465,53 @@ mod tests {
     }
 
     #[test]
-    fn a_second_writer_is_locked_out_until_the_first_is_gone() {
+    fn what_is_behind_the_mark_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let target = Target::File(folder.path().join("out.csv"));
-        let first = Output::create(&target, table()).unwrap();
-        let second = Output::create(&target, table());
-        assert!(matches!(second, Err(RunError::Locked { .. })));
-        drop(first);
-        assert!(Output::create(&target, table()).is_ok());
+        let path = folder.path().join("out.csv");
+        let destination = file(path.clone());
+        let Destination::File(place) = &destination else { panic!("{destination:?}") };
+        let mut output = Output::create(&destination, table()).unwrap();
+        output.write(b"a.jpg", Ok(&RANKED)).unwrap();
+        let mark = output.mark().unwrap();
+        output.write(b"b.jpg", Ok(&RANKED)).unwrap();
+        drop(output);
+        let partial = folder.path().join("out.csv.partial");
+        let mut damaged = fs::read(&partial).unwrap();
+        damaged.extend(b"half a r\xC3");
+        fs::write(&partial, &damaged).unwrap();
+        let mut output = Output::resume(place, table(), &mark).unwrap().unwrap();
+        output.write(b"c.jpg", Ok(&RANKED)).unwrap();
+        let written = output.publish().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let names: Vec<_> = text.lines().map(|line| line.split(',').next().unwrap()).collect();
+        assert_eq!(names, ["path", "a.jpg", "c.jpg"]);
+        let mark = Mark { rows: 2, bytes: written.bytes, sha256: written.sha256 };
+        assert!(mark.is_of(&path).unwrap());
+        // Published, and the run died before it could say so.
+        let again = Output::resume(place, table(), &mark).unwrap().unwrap().publish().unwrap();
+        assert_eq!((again.rows, again.sha256), (2, mark.sha256.clone()));
+        fs::write(&path, text.replace("c.jpg", "d.jpg")).unwrap();
+        assert_eq!(Output::resume(place, table(), &mark).unwrap().err().unwrap(), "it is gone");
+    }
+
+    #[test]
+    fn a_beginning_that_changed_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = file(folder.path().join("out.csv"));
+        let Destination::File(place) = &destination else { panic!("{destination:?}") };
+        let mut output = Output::create(&destination, table()).unwrap();
+        let mark = output.mark().unwrap();
+        drop(output);
+        for other in ["path,status,index,label,probability,messagE\n", "path"] {
+            fs::write(folder.path().join("out.csv.partial"), other).unwrap();
+            assert!(Output::resume(place, table(), &mark).unwrap().is_err(), "{other}");
+        }
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_device_is_an_output_error_and_stays_a_device() {
-        let target = Target::File("/dev/full".into());
-        let mut output = Output::create(&target, table()).unwrap();
+        let mut output = Output::create(&file("/dev/full".into()), table()).unwrap();
         let error = output.flush().unwrap_err();
         assert_eq!(error.exit().code(), 74);
         assert!(!fs::metadata("/dev/full").unwrap().is_file());

@@ -1,16 +1,6 @@
-//! What a person sees while a run goes on: a bar on a terminal, otherwise a line now and then.
-//! The only user of indicatif.
+//! How far a run is, in figures, in words and as a bar. The only user of indicatif.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    io::{IsTerminal as _, Write as _, stderr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -39,120 +29,83 @@ impl Counts {
     pub fn rows(&self) -> u64 {
         self.ok + self.errors()
     }
+}
 
-    /// Everything that the walk met.
+/// Where a run is.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// What came of the images so far.
+    pub counts: Counts,
+    /// Rows that the complete output has.
+    pub total: u64,
+    /// Rows that were there when the run began, and cost it nothing.
+    pub before: u64,
+    /// Since the first image.
+    pub elapsed: Duration,
+}
+
+impl Standing {
+    /// Images with a row, per second.
     #[must_use]
-    pub fn met(&self) -> u64 {
-        self.rows() + self.skipped.iter().sum::<u64>()
+    pub fn rate(&self) -> f64 {
+        (self.counts.rows() - self.before) as f64 / self.elapsed.as_secs_f64().max(1e-3)
+    }
+
+    /// What is left, at the pace so far; `None` before the first row.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        let left = (self.total - self.counts.rows()) as f64 / self.rate();
+        Duration::try_from_secs_f64(left.round()).ok()
     }
 }
 
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Show {
-    /// A bar when stderr is a terminal, otherwise a line every so often.
-    Auto(Duration),
-    /// Lines even on a terminal: the rows themselves go there.
-    Lines(Duration),
-    /// Nothing.
-    Nothing,
-}
-
-/// The display of one run.
-pub struct Progress {
-    view: View,
-    started: Instant,
-    total: Arc<AtomicU64>,
-}
-
-enum View {
-    Bar(ProgressBar),
-    Lines { interval: Duration, last: Instant },
-    Nothing,
-}
-
-impl Progress {
-    /// Begins to show a run. `total` are the files that the walk will meet, and 0 until somebody
-    /// has counted them.
-    #[must_use]
-    pub fn start(show: Show, total: Arc<AtomicU64>) -> Self {
-        let started = Instant::now();
-        let lines = |interval| View::Lines { interval, last: started };
-        let view = match show {
-            Show::Auto(_) if stderr().is_terminal() => View::Bar(bar()),
-            Show::Auto(interval) | Show::Lines(interval) => lines(interval),
-            Show::Nothing => View::Nothing,
-        };
-        Self { view, started, total }
-    }
-
-    /// Whether a total is of any use.
-    #[must_use]
-    pub fn wants_total(&self) -> bool {
-        !matches!(self.view, View::Nothing)
-    }
-
-    /// Shows a sentence that a person should read, once.
-    pub fn note(&self, text: &str) {
-        match &self.view {
-            View::Bar(bar) => bar.suspend(|| print_line(text)),
-            View::Lines { .. } => print_line(text),
-            View::Nothing => {}
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rows, total) = (self.counts.rows(), self.total);
+        let percent = 100.0 * rows as f64 / total.max(1) as f64;
+        write!(f, "{rows}/{total} images ({percent:.1} %), ")?;
+        if let Some(left) = self.left() {
+            write!(f, "{} left, ", humantime::format_duration(left))?;
         }
+        write!(f, "{}{}", rate_text(self.rate()), errors_text(self.counts.errors()))
+    }
+}
+
+/// A bar on a terminal's stderr.
+pub struct Bar(ProgressBar);
+
+impl Bar {
+    /// Begins to show a run of `total` rows.
+    #[must_use]
+    pub fn start(total: u64) -> Self {
+        Self(bar(total))
     }
 
     /// Shows where the run is.
-    pub fn update(&mut self, counts: &Counts) {
-        let total = self.total.load(Ordering::Relaxed);
-        let seconds = self.started.elapsed().as_secs_f64().max(1e-3);
-        let rate = counts.rows() as f64 / seconds;
-        match &mut self.view {
-            View::Bar(bar) => {
-                if total > 0 {
-                    bar.set_length(total.max(counts.met()));
-                }
-                bar.set_position(counts.met());
-                bar.set_message(format!("{}{}", rate_text(rate), errors_text(counts.errors())));
-            }
-            View::Lines { interval, last } if last.elapsed() >= *interval => {
-                *last = Instant::now();
-                print_line(&line(counts, total, rate));
-            }
-            View::Lines { .. } | View::Nothing => {}
-        }
+    pub fn update(&self, standing: &Standing) {
+        let errors = standing.counts.errors();
+        self.0.set_position(standing.counts.rows());
+        self.0.set_message(format!("{}{}", rate_text(standing.rate()), errors_text(errors)));
     }
 
-    /// Ends the display and leaves nothing behind.
+    /// Runs `write`, which writes lines above the bar.
+    pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+
+    /// Ends it and leaves nothing behind.
     pub fn finish(&self) {
-        if let View::Bar(bar) = &self.view {
-            bar.finish_and_clear();
-        }
+        self.0.finish_and_clear();
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-    let template = "{spinner} {bar:30} {human_pos}/{human_len} files · {msg} · {eta} left";
+fn bar(total: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
+    let template = "{spinner} {bar:30} {human_pos}/{human_len} images · {msg} · {eta} left";
     let style = ProgressStyle::with_template(template).expect("a constant template");
     bar.set_style(style.progress_chars("━╸─"));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
-}
-
-fn line(counts: &Counts, total: u64, rate: f64) -> String {
-    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
-    let met = counts.met();
-    let of_total = if total > 0 {
-        let total = total.max(met);
-        let left = (total - met) as f64 / (rate * met as f64 / counts.rows().max(1) as f64);
-        let eta = Duration::try_from_secs_f64(left.round()).unwrap_or_default();
-        let percent = 100.0 * met as f64 / total as f64;
-        let eta = humantime::format_duration(eta);
-        format!("{met}/{total} files ({percent:.1} %), {eta} left")
-    } else {
-        format!("{met} files")
-    };
-    format!("{now} {of_total}, {}{}", rate_text(rate), errors_text(counts.errors()))
 }
 
 fn rate_text(rate: f64) -> String {
@@ -166,11 +119,6 @@ fn errors_text(errors: u64) -> Cow<'static, str> {
         1 => " · 1 failed".into(),
         errors => format!(" · {errors} failed").into(),
     }
-}
-
-/// A stderr that is gone must not end the run.
-fn print_line(text: &str) {
-    let _ = writeln!(stderr(), "{}", printable(text));
 }
 
 /// `text` with every control character but the line break escaped: the names of files are part of
@@ -205,13 +153,15 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_how_fast_and_how_long() {
-        let counts =
-            Counts { ok: 90, failed: BTreeMap::from([("truncated", 10)]), skipped: [100, 0, 0, 0] };
-        let text = line(&counts, 400, 10.0);
-        assert!(
-            text.ends_with(" 200/400 files (50.0 %), 10s left, 10.0 images/s · 10 failed"),
-            "{text}"
+        let failed = BTreeMap::from([("truncated", 10)]);
+        let counts = Counts { ok: 190, failed, ..Counts::default() };
+        let elapsed = Duration::from_secs(10);
+        let standing = Standing { counts, total: 400, before: 100, elapsed };
+        assert_eq!(
+            standing.to_string(),
+            "200/400 images (50.0 %), 20s left, 10.0 images/s · 10 failed"
         );
-        assert!(line(&Counts::default(), 0, 0.0).contains(" 0 files, 0.0 images/s"));
+        let nothing = Standing { counts: Counts::default(), total: 9, before: 0, elapsed };
+        assert_eq!(nothing.to_string(), "0/9 images (0.0 %), 0.0 images/s");
     }
 }

@@ -214,7 +214,7 @@ impl RecipeSpec {
 }
 
 /// The element type of the model's input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Element {
     /// Bytes, 0 to 255.
@@ -263,23 +263,23 @@ impl InputSpec {
 }
 
 /// Everything from file bytes to the tensor, and from scores to probabilities; decided.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Recipe {
     /// Height and width that the model gets.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub size: Size,
     /// How the image gets near that size.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub resize: Resize,
     /// The resampling filter.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub interpolation: Interpolation,
     /// Whose arithmetic the resampling follows.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub kernel: Kernel,
     /// What is cut out after resizing.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub crop: Crop,
     /// Bytes of the padding; one per fed channel.
     pub fill: Vec<u8>,
@@ -290,24 +290,24 @@ pub struct Recipe {
     /// Divided by after the mean; one value per fed channel.
     pub std: Vec<f32>,
     /// Colour channels and their order.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub channels: Channels,
     /// Channels first or last.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub layout: Layout,
     /// Element type of the tensor.
     pub element: Element,
     /// What is done about the EXIF orientation.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub exif: Orientation,
     /// What is done about transparency.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub alpha: Alpha,
     /// How 16-bit samples become bytes.
-    #[serde(serialize_with = "words::as_text::required")]
+    #[serde(with = "words::as_text::required")]
     pub deep: Deep,
     /// What turns scores into probabilities; `None` is decided on the first batch, and said.
-    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
     pub activation: Option<Activation>,
 }
 

@@ -1,12 +1,8 @@
 //! A whole run: opens everything, says what it would do, and does it.
 
 use std::{
-    io::{self, IsTerminal as _},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread,
+    io,
+    sync::Arc,
     time::{Instant, SystemTime},
 };
 
@@ -14,24 +10,32 @@ use half::f16;
 
 use crate::{
     classifier::Classifier,
-    config::{Config, Target},
+    config::Config,
     decode::{Budget, Decoder, Policy},
     engine::Feed,
     error::RunError,
     interrupt::Stop,
-    output::{Output, Table},
+    isolate::{Launch, Settings},
+    job::Incremental,
+    list::Entry,
+    model::ModelFile,
+    output::Table,
     pipeline::Pipeline,
+    prepare::Preparer,
     preprocess::Preprocessor,
-    progress::{Progress, Show},
     recipe::{Element, Recipe},
+    source::Reader,
+    telling::Log,
     timing::{self, Stage, Timing},
-    walk::{Met, Walk, WalkOptions},
+    walk::Walk,
 };
 
+mod begin;
 mod describe;
 mod recorder;
 mod summary;
 
+use begin::Begun;
 use recorder::Recorder;
 use summary::Spent;
 pub use summary::Summary;
@@ -55,97 +59,123 @@ impl Run {
         Ok(Self { config, classifier })
     }
 
-    /// Classifies everything. The first request on `stop` lets what is in flight finish.
+    /// The model file.
+    #[must_use]
+    pub fn model(&self) -> &ModelFile {
+        &self.classifier.file
+    }
+
+    /// Classifies everything, and tells `log` how it goes. The first request on `stop` lets what is
+    /// in flight finish.
     ///
     /// # Errors
     ///
     /// `Output` when rows cannot be written, `Locked` when another run writes them, `Inference`
     /// when the model fails; the output is not published then.
-    pub fn execute(self, stop: &Stop) -> Result<Summary, RunError> {
+    pub fn execute(self, stop: &Stop, log: &Log) -> Result<Summary, RunError> {
         match self.classifier.recipe.element {
-            Element::U8 => self.execute_as::<u8>(stop),
-            Element::F16 => self.execute_as::<f16>(stop),
-            Element::F32 => self.execute_as::<f32>(stop),
+            Element::U8 => self.execute_as::<u8>(stop, log),
+            Element::F16 => self.execute_as::<f16>(stop, log),
+            Element::F32 => self.execute_as::<f32>(stop, log),
         }
     }
 
-    fn execute_as<T: Feed>(mut self, stop: &Stop) -> Result<Summary, RunError> {
+    fn execute_as<T: Feed>(mut self, stop: &Stop, log: &Log) -> Result<Summary, RunError> {
+        let (started, clock) = (SystemTime::now(), Instant::now());
+        if let Some(deadline) = self.config.spending.stop_after.and_then(|t| clock.checked_add(t)) {
+            stop.request_at(deadline);
+        }
         let engines = self.classifier.engines::<T>()?;
         let table = self.table();
-        let output = Output::create(&self.config.target, table.clone())?;
+        let top_k = table.top_k;
+        let begun = self.begin(table, stop)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.config.model.threads)
             .thread_name(|index| format!("decode-{index}"))
             .build()
             .map_err(|error| RunError::Internal(error.to_string()))?;
-        let decoder = self.decoder();
+        let (files, decoder) = (Budget::new(self.config.max_file_bytes), self.decoder());
         let preprocessor = Preprocessor::<T>::new(self.classifier.recipe.clone());
         let timing = Timing::default();
+        let launch = self.launch()?.map(Arc::new);
+        let first = begun.output.rows();
+        let journal = begun.records.as_ref().map(|(journal, _)| journal);
+        let in_flight = journal.and_then(|journal| journal.in_flight(self.config.model.threads));
         let pipeline = Pipeline {
             pool: &pool,
-            decoder: &decoder,
-            preprocessor: &preprocessor,
-            follow_symlinks: self.config.walk.follow_symlinks,
-            max_file_bytes: self.config.max_file_bytes,
+            preparer: self.preparer(&files, &decoder, &preprocessor),
+            launch: launch.as_ref(),
+            isolate: self.config.patience.isolate,
             batch_size: self.classifier.topology.batch_size,
             batches_in_flight: self
                 .classifier
                 .topology
                 .batches_in_flight(self.config.model.threads),
+            first,
+            in_flight: in_flight.as_ref(),
             stop,
             timing: &timing,
         };
-        let walk = self.walk()?;
-        let total = Arc::new(AtomicU64::new(0));
-        let progress = Progress::start(self.show(), Arc::clone(&total));
-        progress.note(&self.headline());
-        for line in self.found() {
-            progress.note(&line);
-        }
-        let counted = progress.wants_total().then_some(&*total);
-        let mut recorder = Recorder::new(output, table.top_k, &self, progress);
+        let entries = self.entries(&begun, first)?;
+        log.note(&self.headline());
+        self.found().iter().chain(&begun.notes).for_each(|line| log.note(line));
+        log.begin(begun.list.totals.rows, first);
+        let mut recorder = Recorder::new(begun, top_k, &self, log.clone());
 
-        let (started, clock, cpu) = (SystemTime::now(), Instant::now(), timing::process_cpu());
-        let outcome = self.while_counting(counted, || {
-            pipeline
-                .run(walk, engines, |batch| timing.measure(Stage::Write, || recorder.record(batch)))
-        });
-        recorder.finish_progress();
-        outcome?;
+        let cpu = timing::process_cpu();
+        let outcome = pipeline
+            .run(entries, engines, |batch| timing.measure(Stage::Write, || recorder.record(batch)));
+        stop.set_drained();
+        log.end_progress();
+        if let Err(error) = outcome {
+            recorder.abandon(&error);
+            return Err(error);
+        }
         let elapsed = clock.elapsed();
-        let process_cpu = timing::process_cpu().saturating_sub(cpu);
+        let process_cpu = timing::process_cpu().saturating_sub(cpu) + timing.elsewhere();
         if self.classifier.topology.intra_threads > 1 && !self.classifier.provider.is_gpu() {
             timing.book_runtime_threads(process_cpu);
         }
-        let recorded = recorder.close(stop)?;
+        let mut recorded = recorder.close(stop)?;
+        let journal = recorded.journal.take();
         let spent = Spent { started, elapsed, process_cpu, timing };
-        let summary = Summary::new(&self, recorded, &spent);
+        let mut summary = Summary::new(&self, recorded, &spent);
         summary.write_manifest(self.config.manifest.as_deref())?;
+        if let Some(journal) = journal {
+            journal.complete(self.config.incremental != Incremental::No)?;
+        }
         Ok(summary)
     }
 
-    /// Runs `work` while another thread counts the files into `total`. It opens none of them, and
-    /// listing folders twice costs little: the second time they come from the system's cache.
-    fn while_counting<R>(&self, total: Option<&AtomicU64>, work: impl FnOnce() -> R) -> R {
-        let done = AtomicBool::new(false);
-        thread::scope(|scope| {
-            if let Some(total) = total {
-                let done = &done;
-                scope.spawn(move || {
-                    // With a row for every file there is no need to look into any.
-                    let options = WalkOptions { every_file: true, ..self.config.walk.clone() };
-                    let Ok(walk) = Walk::new(&self.config.inputs, options) else { return };
-                    let running = |_: &Result<Met, RunError>| !done.load(Ordering::Relaxed);
-                    let files = walk.take_while(running).count() as u64;
-                    if !done.load(Ordering::Relaxed) {
-                        total.store(files, Ordering::Relaxed);
-                    }
-                });
+    /// The entries from the one at `first`, as far as the number of images may go.
+    fn entries(
+        &self,
+        begun: &Begun,
+        first: u64,
+    ) -> Result<impl Iterator<Item = Result<Entry, RunError>> + Send + use<>, RunError> {
+        let unreadable = |error: io::Error| {
+            RunError::Mismatch(format!(
+                "cannot read the list of what is to be classified: {error}\nhint: `--restart` makes \
+                 a new one"
+            ))
+        };
+        let entries = begun.list.entries(first).map_err(unreadable)?;
+        let suspects = begun.suspects.clone();
+        let limit = self.config.spending.limit;
+        let mut images = 0;
+        let entries = (first..).zip(entries).map(move |(number, entry)| match entry {
+            Ok(Entry::Candidate(source)) if suspects.contains(&number) => {
+                Ok(Entry::Suspect(source))
             }
-            let outcome = work();
-            done.store(true, Ordering::Relaxed);
-            outcome
-        })
+            other => other.map_err(unreadable),
+        });
+        Ok(entries.map_while(move |entry| {
+            if limit.is_some_and(|limit| images == limit) {
+                return None;
+            }
+            images += u64::from(matches!(entry, Ok(Entry::Candidate(_) | Entry::Suspect(_))));
+            Some(entry)
+        }))
     }
 
     /// What was found out rather than said, and what a person should know about it.
@@ -165,6 +195,51 @@ impl Run {
         Walk::new(&self.config.inputs, self.config.walk.clone())
     }
 
+    fn preparer<'a, T>(
+        &self,
+        files: &'a Budget,
+        decoder: &'a Decoder,
+        preprocessor: &'a Preprocessor<T>,
+    ) -> Preparer<'a, T> {
+        let image_timeout = self.config.patience.image_timeout;
+        Preparer { reader: self.reader(), files, decoder, preprocessor, image_timeout }
+    }
+
+    fn reader(&self) -> Reader {
+        Reader {
+            follow: self.config.walk.follow_symlinks,
+            max_bytes: self.config.max_file_bytes,
+            retries: self.config.patience.retries,
+        }
+    }
+
+    /// How child processes are started that prepare images as this run does; not at all when nobody
+    /// said which program they are.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` when `isolate` needs them.
+    fn launch(&self) -> Result<Option<Launch>, RunError> {
+        let patience = &self.config.patience;
+        let Some(program) = patience.program.clone() else {
+            return if patience.isolate {
+                let reason = "`isolate` needs the program that decodes: set `program`";
+                Err(RunError::Usage(reason.to_owned()))
+            } else {
+                Ok(None)
+            };
+        };
+        let settings = Settings {
+            recipe: self.classifier.recipe.clone(),
+            limits: self.config.limits,
+            reader: self.reader(),
+            image_timeout: patience.image_timeout,
+            threads: self.config.model.threads,
+            memory: Settings::memory_for(self.config.limits, self.reader()),
+        };
+        Launch::new(program, &settings).map(Some)
+    }
+
     fn decoder(&self) -> Decoder {
         let Recipe { exif, alpha, deep, .. } = self.classifier.recipe;
         Decoder {
@@ -179,15 +254,6 @@ impl Run {
             format: self.config.format,
             top_k: self.config.top_k.min(self.classifier.classes),
             labels: self.classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
-        }
-    }
-
-    fn show(&self) -> Show {
-        let interval = self.config.progress_interval;
-        match self.config.target {
-            _ if self.config.quiet => Show::Nothing,
-            Target::Stdout if io::stdout().is_terminal() => Show::Lines(interval),
-            _ => Show::Auto(interval),
         }
     }
 }

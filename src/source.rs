@@ -2,12 +2,32 @@
 //! more bytes than the limit, never half of a file that is being written.
 
 use std::{
+    cell::RefCell,
     fs::{self, File, Metadata},
     io::{self, Read},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
-use crate::error::ItemError;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    budget::{Budget, Permit},
+    deadline::Deadline,
+    error::ItemError,
+};
+
+/// Before a second try. Each further pause is [`BACKOFF`] times as long as the one before, up to
+/// [`LONGEST_PAUSE`]: three tries more bridge 4.2 s, in which a network folder comes back that
+/// failed over.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const BACKOFF: u32 = 4;
+const LONGEST_PAUSE: Duration = Duration::from_millis(3200);
+/// Before a file that changed is read once more: an upload's last piece takes less.
+const CHANGED_PAUSE: Duration = Duration::from_millis(500);
+/// Bytes between two looks at the deadline.
+const CHUNK: u64 = 8 << 20;
 
 /// One file to classify.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +96,120 @@ pub fn read_head(path: &Path, follow: bool, head: &mut [u8]) -> Result<usize, It
     Ok(filled)
 }
 
+/// How image files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reader {
+    /// Whether symbolic links are followed.
+    pub follow: bool,
+    /// Most bytes of a file.
+    pub max_bytes: u64,
+    /// Tries after a first one that failed for a reason that may pass.
+    pub retries: u32,
+}
+
+impl Reader {
+    /// As [`read_whole`], with memory from `budget`: hold the permit as long as `bytes` is needed.
+    ///
+    /// Errors that may pass, as those of a network folder, are tried again after pauses of 0.2 s,
+    /// 0.8 s and then 3.2 s each, as long as the deadline allows; a file that changed is tried once
+    /// more. Waiting for memory does not count.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_whole`], and `timeout`. An `unreadable` tells the number of tries.
+    pub fn read<'budget>(
+        &self,
+        path: &Path,
+        deadline: &mut Deadline,
+        bytes: &mut Vec<u8>,
+        budget: &'budget Budget,
+    ) -> Result<Permit<'budget>, ItemError> {
+        let deadline = RefCell::new(deadline);
+        let left = || deadline.borrow().left();
+        let attempt = || {
+            let mut deadline = deadline.borrow_mut();
+            let (file, found) = open_within(path, self.follow, self.max_bytes)?;
+            let permit = deadline.not_counting(|| budget.acquire(found.len()));
+            read_rest(file, &found, &deadline, bytes).map(|()| permit)
+        };
+        try_again(self.retries, left, thread::sleep, attempt)
+    }
+}
+
+/// Calls `attempt` until it succeeds, or fails for good, or has failed `retries` times more, or the
+/// time that is `left` would pass in the next pause. A stop does not end it: the file would get a row that
+/// blames it, and its next row would be that of the next night.
+fn try_again<T>(
+    retries: u32,
+    left: impl Fn() -> Duration,
+    mut pause: impl FnMut(Duration),
+    mut attempt: impl FnMut() -> Result<T, ItemError>,
+) -> Result<T, ItemError> {
+    let (mut tries, mut changed, mut next) = (1, false, FIRST_PAUSE);
+    loop {
+        let error = match attempt() {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let wait = match &error {
+            ItemError::Unreadable(cause) if may_pass(cause) && tries <= retries => {
+                let wait = next;
+                next = (next * BACKOFF).min(LONGEST_PAUSE);
+                wait
+            }
+            ItemError::Changed if !changed && retries > 0 => {
+                changed = true;
+                CHANGED_PAUSE
+            }
+            _ => return Err(after(tries, error)),
+        };
+        if wait >= left() {
+            return Err(after(tries, error));
+        }
+        pause(wait);
+        tries += 1;
+    }
+}
+
+/// The error with the number of tries that it took.
+fn after(tries: u32, error: ItemError) -> ItemError {
+    match error {
+        ItemError::Unreadable(cause) if tries > 1 => {
+            let told = format!("{cause}; so said {tries} tries");
+            ItemError::Unreadable(io::Error::new(cause.kind(), told))
+        }
+        other => other,
+    }
+}
+
+/// Whether an error is one of a busy machine, a network or a disk, which may be gone in a moment.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    // Errors for which the standard library has no kind: of the disk, and of too many open files.
+    #[cfg(unix)]
+    if let Some(code) = error.raw_os_error() {
+        use rustix::io::Errno;
+        if [Errno::IO, Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).contains(&code) {
+            return true;
+        }
+    }
+    matches!(
+        error.kind(),
+        Kind::Interrupted
+            | Kind::WouldBlock
+            | Kind::TimedOut
+            | Kind::ResourceBusy
+            | Kind::StaleNetworkFileHandle
+            | Kind::NetworkDown
+            | Kind::NetworkUnreachable
+            | Kind::HostUnreachable
+            | Kind::NotConnected
+            | Kind::ConnectionAborted
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
+    )
+}
+
 /// Reads a whole file into `bytes`, whose old content is dropped and whose memory is reused.
 ///
 /// # Errors
@@ -89,21 +223,45 @@ pub fn read_whole(
     bytes: &mut Vec<u8>,
 ) -> Result<(), ItemError> {
     bytes.clear();
-    let (mut file, before) = open_regular(path, follow)?;
-    let too_large = |found| ItemError::TooLarge {
-        what: "its size in bytes",
-        found,
-        limit: max_bytes,
-        key: Some("max-file-bytes"),
-    };
-    if before.len() > max_bytes {
-        return Err(too_large(before.len()));
+    let (file, found) = open_within(path, follow, max_bytes)?;
+    read_rest(file, &found, &Deadline::never(), bytes)
+}
+
+/// Opens a file of at most `max_bytes`.
+fn open_within(path: &Path, follow: bool, max_bytes: u64) -> Result<(File, Metadata), ItemError> {
+    let (file, found) = open_regular(path, follow)?;
+    if found.len() > max_bytes {
+        return Err(ItemError::TooLarge {
+            what: "its size in bytes",
+            found: found.len(),
+            limit: max_bytes,
+            key: Some("max-file-bytes"),
+        });
     }
+    Ok((file, found))
+}
+
+/// Reads a file that was just opened, as `before` says that it is.
+fn read_rest(
+    mut file: File,
+    before: &Metadata,
+    deadline: &Deadline,
+    bytes: &mut Vec<u8>,
+) -> Result<(), ItemError> {
+    bytes.clear();
     let expected = usize::try_from(before.len()).expect("a file below the limit fits in memory");
     bytes.try_reserve(expected).map_err(|error| ItemError::Unreadable(io::Error::other(error)))?;
     // One byte more than there should be, so that a growing file shows.
-    let read = file.by_ref().take(before.len() + 1).read_to_end(bytes);
-    read.map_err(ItemError::Unreadable)?;
+    let mut wanted = before.len() + 1;
+    while wanted > 0 {
+        deadline.check()?;
+        let mut chunk = file.by_ref().take(wanted.min(CHUNK));
+        let read = chunk.read_to_end(bytes).map_err(ItemError::Unreadable)? as u64;
+        if read < wanted.min(CHUNK) {
+            break;
+        }
+        wanted -= read;
+    }
     let after = file.metadata().map_err(ItemError::Unreadable)?;
     let same_time = before.modified().ok() == after.modified().ok();
     if bytes.len() != expected || after.len() != before.len() || !same_time {
@@ -143,6 +301,104 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(code(read_whole(&path, false, 5, &mut bytes)), "vanished");
         assert_eq!(code(read_whole(folder.path(), false, 5, &mut bytes)), "not_regular");
+    }
+
+    /// What comes of attempts that end with `errors`, one after another, and then well; and the
+    /// pauses between them in milliseconds.
+    fn trying(retries: u32, errors: Vec<ItemError>) -> (Result<(), ItemError>, Vec<u128>) {
+        let mut pauses = Vec::new();
+        let mut errors = errors.into_iter();
+        let left = || Duration::from_hours(1);
+        let outcome = try_again(
+            retries,
+            left,
+            |pause| pauses.push(pause.as_millis()),
+            || errors.next().map_or(Ok(()), Err),
+        );
+        (outcome, pauses)
+    }
+
+    fn times(count: usize, error: impl Fn() -> io::Error) -> Vec<ItemError> {
+        (0..count).map(|_| ItemError::Unreadable(error())).collect()
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_after_growing_pauses_and_what_will_not_is_not() {
+        let stale = || io::Error::from(io::ErrorKind::StaleNetworkFileHandle);
+        let (outcome, pauses) = trying(3, times(3, stale));
+        assert!(outcome.is_ok());
+        assert_eq!(pauses, [200, 800, 3200]);
+        let (outcome, pauses) = trying(5, times(6, stale));
+        let message = outcome.unwrap_err().to_string();
+        assert!(message.contains("6 tries"), "{message}");
+        assert_eq!(pauses, [200, 800, 3200, 3200, 3200]);
+        let (outcome, pauses) = trying(0, times(1, stale));
+        assert!(outcome.unwrap_err().to_string().ends_with(&stale().to_string()));
+        assert!(pauses.is_empty());
+
+        let forbidden = || io::Error::from(io::ErrorKind::PermissionDenied);
+        for lasting in [times(1, forbidden), vec![ItemError::Vanished], vec![ItemError::Empty]] {
+            let (outcome, pauses) = trying(3, lasting);
+            assert!(outcome.is_err() && pauses.is_empty(), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changed_is_read_once_more() {
+        let (outcome, pauses) = trying(3, vec![ItemError::Changed]);
+        assert!(outcome.is_ok());
+        assert_eq!(pauses, [500]);
+        let (outcome, pauses) = trying(3, vec![ItemError::Changed, ItemError::Changed]);
+        assert_eq!((outcome.unwrap_err().code(), pauses.len()), ("changed", 1));
+        assert!(trying(0, vec![ItemError::Changed]).0.is_err());
+    }
+
+    #[test]
+    fn no_pause_goes_beyond_the_deadline() {
+        let left = || Duration::from_millis(100);
+        let timed_out =
+            || -> Result<(), _> { Err(ItemError::Unreadable(io::ErrorKind::TimedOut.into())) };
+        let never = |pause| panic!("it pauses for {pause:?}");
+        assert_eq!(try_again(3, left, never, timed_out).unwrap_err().code(), "unreadable");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn errors_of_networks_and_disks_may_pass() {
+        use rustix::io::Errno;
+        for errno in [
+            Errno::IO,
+            Errno::STALE,
+            Errno::TIMEDOUT,
+            Errno::AGAIN,
+            Errno::INTR,
+            Errno::NETUNREACH,
+            Errno::HOSTUNREACH,
+            Errno::MFILE,
+        ] {
+            assert!(may_pass(&errno.into()), "{errno}");
+        }
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::NOENT, Errno::NOTDIR, Errno::LOOP] {
+            assert!(!may_pass(&errno.into()), "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_many_chunks_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let length = usize::try_from(2 * CHUNK).unwrap();
+        let mut bytes = Vec::new();
+        for length in [length - 1, length, length + 1] {
+            let content: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[1]).collect();
+            fs::write(&path, &content).unwrap();
+            read_whole(&path, false, 1 << 30, &mut bytes).unwrap();
+            assert!(bytes == content, "{length}");
+        }
+        let reader = Reader { follow: false, max_bytes: 1 << 30, retries: 3 };
+        let budget = Budget::new(1 << 30);
+        let late = reader.read(&path, &mut Deadline::after(Duration::ZERO), &mut bytes, &budget);
+        assert_eq!(late.unwrap_err().code(), "timeout");
     }
 
     #[cfg(unix)]

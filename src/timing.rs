@@ -48,6 +48,8 @@ pub struct Timing {
     wall: [AtomicU64; 6],
     /// Wall time that the model's threads spent without a batch to work on.
     starved: AtomicU64,
+    /// CPU time of other processes, which the stages have booked, too.
+    elsewhere: AtomicU64,
 }
 
 impl Timing {
@@ -66,6 +68,19 @@ impl Timing {
         let outcome = wait();
         add(&self.starved, start.elapsed());
         outcome
+    }
+
+    /// Books what another process spent for `stage`.
+    pub fn book_elsewhere(&self, stage: Stage, cpu: Duration, wall: Duration) {
+        add(&self.cpu[stage as usize], cpu);
+        add(&self.wall[stage as usize], wall);
+        add(&self.elsewhere, cpu);
+    }
+
+    /// CPU time that other processes spent.
+    #[must_use]
+    pub fn elsewhere(&self) -> Duration {
+        get(&self.elsewhere)
     }
 
     /// CPU time of `stage`; for a wall clock that outruns it, see [`Timing::wall`].

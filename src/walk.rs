@@ -2,7 +2,7 @@
 //! of each compared byte by byte. The only reader of folders.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -36,7 +36,10 @@ pub struct WalkOptions {
 
 /// Patterns for relative paths. One without `/` matches a name in any folder.
 #[derive(Debug, Clone)]
-pub struct Globs(GlobSet);
+pub struct Globs {
+    set: GlobSet,
+    patterns: Vec<String>,
+}
 
 impl Globs {
     /// Compiles `patterns`; `*` does not cross `/`, `**` does.
@@ -55,11 +58,19 @@ impl Globs {
             let glob = GlobBuilder::new(&whole).literal_separator(true).build();
             set.add(glob.map_err(|error| bad(pattern, &error))?);
         }
-        set.build().map(Self).map_err(|error| format!("`{key}` is not valid: {}", error.kind()))
+        let set = set.build();
+        set.map(|set| Self { set, patterns: patterns.to_vec() })
+            .map_err(|error| format!("`{key}` is not valid: {}", error.kind()))
     }
 
     fn matches(&self, relative: &Path) -> bool {
-        self.0.is_match(relative)
+        self.set.is_match(relative)
+    }
+}
+
+impl fmt::Display for Globs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.patterns)
     }
 }
 
@@ -109,6 +120,8 @@ pub struct Walk {
     options: Arc<WalkOptions>,
     roots: std::vec::IntoIter<Root>,
     current: Option<(Root, Entries)>,
+    /// Roots that were begun.
+    begun: u32,
 }
 
 type Entries = Box<dyn Iterator<Item = walkdir::Result<DirEntry>> + Send>;
@@ -136,7 +149,13 @@ impl Walk {
             let prefix = if single_folder { Vec::new() } else { name_bytes(path) };
             known.push(Root { path: path.clone(), prefix });
         }
-        Ok(Self { options: Arc::new(options), roots: known.into_iter(), current: None })
+        Ok(Self { options: Arc::new(options), roots: known.into_iter(), current: None, begun: 0 })
+    }
+
+    /// The number, from 0, of the root below which the last one met is.
+    #[must_use]
+    pub fn root(&self) -> u32 {
+        self.begun.saturating_sub(1)
     }
 
     fn start(&self, root: &Root) -> Entries {
@@ -160,7 +179,9 @@ impl Walk {
         }
         let relative = below(&root.path, entry.path());
         let options = &self.options;
-        if entry.depth() > 0 && !options.include.0.is_empty() && !options.include.matches(relative)
+        if entry.depth() > 0
+            && !options.include.set.is_empty()
+            && !options.include.matches(relative)
         {
             return None;
         }
@@ -247,6 +268,7 @@ impl Iterator for Walk {
             let Some((root, mut entries)) = self.current.take() else {
                 let root = self.roots.next()?;
                 let entries = self.start(&root);
+                self.begun += 1;
                 self.current = Some((root, entries));
                 continue;
             };

@@ -28,12 +28,13 @@ use linnaeus::{
     engine::Engine,
     error::{Exit, ItemError, RunError},
     interrupt::Stop,
-    pipeline::{Batch, Pipeline},
+    list::Entry,
+    pipeline::{Batch, Outcome, Pipeline},
+    prepare::Preparer,
     preprocess::Preprocessor,
     recipe::{Alpha, Deep, Element, InputSpec, Orientation, Recipe, RecipeSpec},
-    source::Source,
+    source::{Reader, Source},
     timing::Timing,
-    walk::{Met, Skip},
 };
 
 const HEIGHT: usize = 2;
@@ -78,13 +79,13 @@ impl Folder {
         Self::new(count, |_| false)
     }
 
-    fn walk(&self) -> impl Iterator<Item = Result<Met, RunError>> + Send + use<> {
-        self.sources.clone().into_iter().map(|source| Ok(Met::Candidate(source)))
+    fn walk(&self) -> impl Iterator<Item = Result<Entry, RunError>> + Send + use<> {
+        self.sources.clone().into_iter().map(|source| Ok(Entry::Candidate(source)))
     }
 
     /// The folder over and over again.
-    fn endless(&self) -> impl Iterator<Item = Result<Met, RunError>> + Send + use<> {
-        self.sources.clone().into_iter().cycle().map(|source| Ok(Met::Candidate(source)))
+    fn endless(&self) -> impl Iterator<Item = Result<Entry, RunError>> + Send + use<> {
+        self.sources.clone().into_iter().cycle().map(|source| Ok(Entry::Candidate(source)))
     }
 }
 
@@ -161,24 +162,29 @@ struct Seen {
     rows: Vec<(String, Result<usize, &'static str>)>,
     /// Sources per batch.
     batches: Vec<usize>,
-    skipped: [u64; 3],
+    kept: Vec<u64>,
 }
 
 impl Seen {
     fn take(&mut self, batch: &Batch<f32>) {
-        let before = self.rows.len();
+        let mut entries = 0;
         for (source, outcome) in batch.rows() {
+            entries += 1;
             let name = String::from_utf8(source.name.clone()).unwrap();
-            let outcome = outcome.map_err(ItemError::code).map(|scores| {
-                assert_eq!(scores, [scores[0], -scores[0]]);
-                scores[0] as usize
-            });
+            let outcome = match outcome {
+                Outcome::Scores(scores) => {
+                    assert_eq!(scores, [scores[0], -scores[0]]);
+                    Ok(scores[0] as usize)
+                }
+                Outcome::Failed(error) => Err(error.code()),
+                Outcome::Kept(row) => {
+                    self.kept.push(row);
+                    continue;
+                }
+            };
             self.rows.push((name, outcome));
         }
-        self.batches.push(self.rows.len() - before);
-        for (sum, skipped) in self.skipped.iter_mut().zip(batch.skipped()) {
-            *sum += skipped;
-        }
+        self.batches.push(entries);
     }
 
     /// Checks that the rows are those of the first sources of `folder`, walked over and over, each
@@ -213,7 +219,7 @@ fn run<W>(
     sink: impl FnMut(usize, &Seen) -> Result<ControlFlow<()>, RunError>,
 ) -> (Result<(), RunError>, Seen)
 where
-    W: Iterator<Item = Result<Met, RunError>> + Send,
+    W: Iterator<Item = Result<Entry, RunError>> + Send,
 {
     run_with(&Settings { decoder: &decoder(), shape, stop }, walk, engines, sink)
 }
@@ -231,7 +237,7 @@ fn run_with<W>(
     mut sink: impl FnMut(usize, &Seen) -> Result<ControlFlow<()>, RunError>,
 ) -> (Result<(), RunError>, Seen)
 where
-    W: Iterator<Item = Result<Met, RunError>> + Send,
+    W: Iterator<Item = Result<Entry, RunError>> + Send,
 {
     let Settings { decoder, shape, stop } = *settings;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(shape.threads).build().unwrap();
@@ -246,12 +252,19 @@ where
     let recipe = Recipe::resolve(&spec, &input).unwrap();
     let pipeline = Pipeline {
         pool: &pool,
-        decoder,
-        preprocessor: &Preprocessor::new(recipe),
-        follow_symlinks: false,
-        max_file_bytes: 1 << 20,
+        preparer: Preparer {
+            reader: Reader { follow: false, max_bytes: 1 << 20, retries: 0 },
+            files: &Budget::new(1 << 20),
+            decoder,
+            preprocessor: &Preprocessor::new(recipe),
+            image_timeout: Duration::from_mins(1),
+        },
+        launch: None,
+        isolate: false,
         batch_size: shape.batch_size,
         batches_in_flight: shape.in_flight,
+        first: 0,
+        in_flight: None,
         stop,
         timing: &Timing::default(),
     };
@@ -341,10 +354,10 @@ fn a_failed_image_costs_its_own_row_only() {
     watched(|| {
         let folder = Folder::new(9, |number| number == 4);
         let found = folder.walk().enumerate().map(|(number, met)| match (number, met.unwrap()) {
-            (2, Met::Candidate(source)) => {
-                Ok(Met::Candidate(Source { path: "/nowhere/a.png".into(), ..source }))
+            (2, Entry::Candidate(source)) => {
+                Ok(Entry::Candidate(Source { path: "/nowhere/a.png".into(), ..source }))
             }
-            (6, Met::Candidate(source)) => Ok(Met::Failed(source, ItemError::SymlinkLoop)),
+            (6, Entry::Candidate(source)) => Ok(Entry::Failed(source, ItemError::SymlinkLoop)),
             (_, met) => Ok(met),
         });
         let (outcome, seen) = run(USUAL, &Stop::default(), found, vec![plain()], go_on);
@@ -468,7 +481,7 @@ fn a_walk_that_panics_is_not_success() {
     watched(|| {
         let folder = Folder::sound(20);
         let walk = folder.walk().inspect(|met| {
-            let Ok(Met::Candidate(source)) = met else { return };
+            let Ok(Entry::Candidate(source)) = met else { return };
             assert!(source.name != b"11", "the walk's own panic");
         });
         let (outcome, seen) = run(USUAL, &Stop::default(), walk, vec![plain()], go_on);
@@ -620,22 +633,25 @@ fn an_error_of_the_walk_comes_after_the_rows_before_it() {
 }
 
 #[test]
-fn what_was_skipped_adds_up() {
+fn rows_that_are_kept_take_no_place_of_an_image() {
     watched(|| {
         let folder = Folder::sound(8);
-        let between = folder.walk().flat_map(|met| {
-            [Ok(Met::Skipped(Skip::NotAnImage)), met, Ok(Met::Skipped(Skip::Symlink))]
-        });
-        // At the end, where no source follows that would carry them.
-        let walk = between.chain((0..5).map(|_| Ok(Met::Skipped(Skip::Special))));
-        let (outcome, seen) = run(USUAL, &Stop::default(), walk, vec![plain()], go_on);
+        let kept = |row| {
+            let source = Source { path: "/nowhere".into(), name: b"kept".to_vec() };
+            Ok(Entry::Kept(source, row))
+        };
+        let entries = folder.walk().flat_map(|entry| [kept(7), entry, kept(9)]);
+        let (outcome, seen) = run(USUAL, &Stop::default(), entries, vec![plain()], go_on);
         outcome.unwrap();
-        assert_eq!(seen.rows.len(), 8);
-        let mut expected = [0; 3];
-        expected[Skip::ALL.iter().position(|skip| *skip == Skip::NotAnImage).unwrap()] = 8;
-        expected[Skip::ALL.iter().position(|skip| *skip == Skip::Symlink).unwrap()] = 8;
-        expected[Skip::ALL.iter().position(|skip| *skip == Skip::Special).unwrap()] = 5;
-        assert_eq!(seen.skipped, expected);
+        // Three images to a batch, and what is kept between them and before the next.
+        assert_eq!(seen.batches, [8, 9, 7]);
+        assert_eq!(seen.kept, [7, 9].repeat(8));
+        seen.assert_prefix(&folder, |_| false);
+        let many = (0..500).map(kept);
+        let (outcome, seen) = run(USUAL, &Stop::default(), many, vec![plain()], go_on);
+        outcome.unwrap();
+        assert_eq!(seen.kept, (0..500).collect::<Vec<_>>());
+        assert!(seen.batches.len() > 1, "{:?}", seen.batches);
     });
 }
 
@@ -646,11 +662,6 @@ fn no_input_is_no_batch() {
         let (outcome, seen) = run(USUAL, &Stop::default(), nothing, vec![plain()], go_on);
         outcome.unwrap();
         assert!(seen.batches.is_empty(), "{seen:?}");
-
-        let skips = (0..4).map(|_| Ok(Met::Skipped(Skip::NotAnImage)));
-        let (outcome, seen) = run(USUAL, &Stop::default(), skips, vec![plain()], go_on);
-        outcome.unwrap();
-        assert_eq!((seen.rows.len(), seen.skipped.iter().sum::<u64>()), (0, 4));
     });
 }
 

@@ -19,6 +19,7 @@ use linnaeus::{
     interrupt::Stop,
     job::Job,
     run::{Run, Summary},
+    telling::Log,
 };
 
 /// The folder, when it is there.
@@ -44,7 +45,7 @@ fn run(text: &str, inputs: &[PathBuf], model: &Path) -> (Summary, Vec<csv::Strin
         ..job
     };
     let run = Run::prepare(Config::resolve(job).unwrap()).unwrap();
-    let summary = run.execute(&Stop::default()).unwrap();
+    let summary = run.execute(&Stop::default(), &Log::silent()).unwrap();
     let mut reader = csv::Reader::from_path(&output).unwrap();
     let rows = reader.records().map(Result::unwrap).collect();
     (summary, rows)

@@ -27,6 +27,12 @@ pub fn contained<T>(work: impl FnOnce() -> Result<T, ItemError>) -> Result<T, It
     outcome.unwrap_or_else(|panic| Err(ItemError::DecoderPanic { reason: message(&*panic) }))
 }
 
+/// Whether a panic on this thread would become a row.
+#[must_use]
+pub fn is_contained() -> bool {
+    CONTAINED.get()
+}
+
 /// Keeps panics that become rows from printing a report on stderr; others print as before.
 ///
 /// This is process-wide, so it is the program's choice and not the library's.
@@ -35,7 +41,7 @@ pub fn silence_contained_panics() {
     INSTALLED.call_once(|| {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !CONTAINED.get() {
+            if !is_contained() {
                 report(info);
             }
         }));

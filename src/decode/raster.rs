@@ -1,6 +1,6 @@
 //! PNG, GIF, WebP, BMP and TIFF, through the `image` crate.
 
-use std::{error::Error, io, io::Cursor};
+use std::{cell::Cell, error::Error, io};
 
 use image::{
     ColorType, ImageDecoder, ImageError,
@@ -10,8 +10,9 @@ use image::{
     metadata::Orientation,
 };
 
-use super::{Decoder, Permit, Pixels, Policy, ending};
+use super::{Decoder, Permit, Pixels, Policy, ending, watched::Watched};
 use crate::{
+    deadline::Deadline,
     error::ItemError,
     format::ImageFormat,
     geometry::Size,
@@ -24,7 +25,7 @@ pub(super) fn decode<'budget>(
     decoder: &'budget Decoder,
     format: ImageFormat,
     bytes: &[u8],
-    pixels: &mut Pixels,
+    (pixels, deadline): (&mut Pixels, &mut Deadline),
 ) -> Result<(Orientation, Permit<'budget>), ItemError> {
     let cut = match format {
         ImageFormat::WebP => ending::webp_is_cut(bytes),
@@ -34,7 +35,8 @@ pub(super) fn decode<'budget>(
     if cut {
         return Err(ItemError::Truncated { reason: "the rest of its data is missing".to_owned() });
     }
-    let input = Cursor::new(bytes);
+    let watch = Cell::new(*deadline);
+    let input = Watched::new(bytes, &watch);
     let opened: Result<Box<dyn ImageDecoder + '_>, ImageError> = match format {
         ImageFormat::Png => PngDecoder::new(input).map(|d| Box::new(d) as _),
         ImageFormat::Gif => GifDecoder::new(input).map(|d| Box::new(d) as _),
@@ -53,7 +55,8 @@ pub(super) fn decode<'budget>(
     let area = u64::from(height) * u64::from(width);
     let needed = area.saturating_mul(per_pixel);
     decoder.admit(height, width, needed)?;
-    let permit = decoder.budget.acquire(needed);
+    let permit = deadline.not_counting(|| decoder.budget.acquire(needed));
+    watch.set(*deadline);
 
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(decoder.limits.max_bytes);

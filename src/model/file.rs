@@ -16,9 +16,13 @@ use crate::{
     error::{RunError, with_causes},
     freeze::{self, FreezeError, Frozen},
     keras::{Fault, KerasFile},
+    memory,
     onnx::OnnxFile,
     recipe::Layout,
 };
+
+/// Protobuf's own limit for a message.
+const MOST_BYTES: u64 = 1 << 31;
 
 /// A model file as it was found, before ONNX Runtime sees it.
 #[derive(Debug, Clone, Serialize)]
@@ -76,18 +80,23 @@ impl ModelFile {
             return Err(fail("it is a pipe or device\nhint: give a regular file"));
         }
         let mut head = Vec::new();
-        let hashed = File::open(path).and_then(|mut file| {
-            file.by_ref().take(512).read_to_end(&mut head)?;
-            digest::of(head.as_slice().chain(file))
-        });
-        let (bytes, sha256) = hashed.map_err(|error| fail(&error.to_string()))?;
+        let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
+        read.map_err(|error| fail(&error.to_string()))?;
         if head.starts_with(b"\x89HDF") || head.starts_with(b"PK\x03\x04") {
             return Self::of_keras(path, options);
         }
-        match foreign(&head) {
-            Some(reason) => Err(fail(reason)),
-            None => Ok(Self { path: path.to_owned(), bytes, sha256, frozen: None, kept: None }),
+        if path.metadata().is_ok_and(|found| found.len() > MOST_BYTES) {
+            return Err(fail(
+                "it is larger than 2 GiB, which no ONNX file can be\nhint: export the model with its \
+                 weights in a file beside it (external data)",
+            ));
         }
+        if let Some(reason) = foreign(&head) {
+            return Err(fail(reason));
+        }
+        let hashed = File::open(path).and_then(digest::of);
+        let (bytes, sha256) = hashed.map_err(|error| fail(&error.to_string()))?;
+        Ok(Self { path: path.to_owned(), bytes, sha256, frozen: None, kept: None })
     }
 
     fn of_keras(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
@@ -226,6 +235,33 @@ impl ModelFile {
         let error = KerasFile::open(&self.path).err()?;
         let graph = matches!(error.fault(), Fault::Foreign { what, .. } if what.contains("TensorFlow graph"));
         graph.then(|| RunError::Model(with_causes(&error)))
+    }
+}
+
+impl ModelFile {
+    /// Reads the file without ONNX Runtime, and refuses what should not reach it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ModelFile::read`], and `Model` for what [`OnnxFile::refusals`] says.
+    pub fn admit(&self) -> Result<OnnxFile, RunError> {
+        let onnx = self.read()?;
+        let refusals = onnx.refusals(self.onnx(), memory::limit().unwrap_or(u64::MAX));
+        let Some(first) = refusals.first() else { return Ok(onnx) };
+        let others = match refusals.len() - 1 {
+            0 => String::new(),
+            count => format!(" (and {count} more such things)"),
+        };
+        let hint = if onnx.external_data().is_empty() {
+            "no exporter writes such a file; take the model from its maker again"
+        } else {
+            "weights in a second file have to lie beside the model, complete and under the name that \
+             it uses"
+        };
+        let path = self.path.display();
+        Err(RunError::Model(format!(
+            "the model {path} is not loaded: {first}{others}\nhint: {hint}"
+        )))
     }
 }
 

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::{
     OnnxFile,
-    graph::{all_nodes, inner_graphs},
     proto::TensorProto,
     shown,
     tensor::{byte_count, is_external},
@@ -34,6 +33,8 @@ pub struct ExternalData {
     pub length: u64,
     /// An offset or length that is no number.
     pub malformed: Option<String>,
+    /// The file, offset or length is given several times.
+    pub ambiguous: bool,
 }
 
 /// Why weights cannot or should not be read from where a model says.
@@ -60,6 +61,8 @@ pub enum ExternalProblemKind {
     Upwards,
     /// An address in memory instead of a file.
     MemoryAddress,
+    /// Several files.
+    Ambiguous,
     /// Through a link it is outside the model's folder.
     LeavesFolder,
     /// There is no such file.
@@ -96,6 +99,7 @@ impl fmt::Display for ExternalProblem {
             ExternalProblemKind::Absolute => f.write_str("an absolute path"),
             ExternalProblemKind::Upwards => f.write_str("outside the model's folder"),
             ExternalProblemKind::MemoryAddress => f.write_str("an address in memory"),
+            ExternalProblemKind::Ambiguous => f.write_str("and in another file, too"),
             ExternalProblemKind::LeavesFolder => {
                 f.write_str("a link that leads out of the model's folder")
             }
@@ -134,6 +138,9 @@ impl ExternalData {
             offset: offset.unwrap_or(0),
             length: length.or_else(|| byte_count(tensor)).unwrap_or(0),
             malformed,
+            ambiguous: ["location", "offset", "length"].into_iter().any(|key| {
+                tensor.external_data.iter().filter(|entry| entry.key == key).count() > 1
+            }),
         }
     }
 
@@ -149,6 +156,8 @@ impl ExternalData {
             Some(ExternalProblemKind::Absolute)
         } else if location.split(['/', '\\']).any(|part| part == "..") {
             Some(ExternalProblemKind::Upwards)
+        } else if self.ambiguous {
+            Some(ExternalProblemKind::Ambiguous)
         } else if let Some(number) = &self.malformed {
             Some(ExternalProblemKind::BadNumber(number.clone()))
         } else if self.offset.checked_add(self.length).is_none() {
@@ -189,13 +198,7 @@ impl OnnxFile {
     /// Every tensor whose elements are in another file, also of inner graphs.
     #[must_use]
     pub fn external_data(&self) -> Vec<ExternalData> {
-        let nodes = all_nodes(&self.graph, &self.model.functions);
-        let inner = nodes.iter().flat_map(|node| inner_graphs(node));
-        let weights = inner.chain([&self.graph]).flat_map(|graph| &graph.initializer);
-        let attributes = nodes.iter().flat_map(|node| &node.attribute);
-        let tensors = attributes
-            .flat_map(|attribute| attribute.t.as_deref().into_iter().chain(&attribute.tensors));
-        weights.chain(tensors).filter(|t| is_external(t)).map(ExternalData::of).collect()
+        self.tensors().filter(|tensor| is_external(tensor)).map(ExternalData::of).collect()
     }
 
     /// Looks at the files that the model at `path` takes its weights from, without opening them.

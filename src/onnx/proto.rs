@@ -1,7 +1,7 @@
 //! The protobuf messages of ONNX, with the field numbers of its specification (`onnx.proto`).
 //!
 //! Only what is read or written here is declared. Fields that are not (notes of exporters on nodes
-//! and weights, sparse weights, training) are skipped when reading, and not kept when writing: to
+//! and weights, training) are skipped when reading, and not kept when writing: to
 //! change metadata without losing anything use [`super::with_metadata`].
 
 use bytes::Bytes;
@@ -87,6 +87,9 @@ pub struct GraphProto {
     /// Types of values in between.
     #[prost(message, repeated, tag = "13")]
     pub value_info: Vec<ValueInfoProto>,
+    /// Named weights that are mostly 0.
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<SparseTensorProto>,
 }
 
 /// One operator applied to values.
@@ -154,6 +157,12 @@ pub struct AttributeProto {
     /// In a function's body: the attribute of the caller that is meant.
     #[prost(string, tag = "21")]
     pub ref_attr_name: String,
+    /// A tensor that is mostly 0.
+    #[prost(message, optional, boxed, tag = "22")]
+    pub sparse_tensor: Option<Box<SparseTensorProto>>,
+    /// Tensors that are mostly 0.
+    #[prost(message, repeated, tag = "23")]
+    pub sparse_tensors: Vec<SparseTensorProto>,
 }
 
 /// Values of [`AttributeProto::kind`].
@@ -219,6 +228,27 @@ pub struct TensorProto {
     /// 1 when the elements are in another file.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
+}
+
+/// The elements of a tensor that are not 0, and where they are.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct SparseTensorProto {
+    /// The elements, under the tensor's name.
+    #[prost(message, optional, tag = "1")]
+    pub values: Option<TensorProto>,
+    /// Their places.
+    #[prost(message, optional, tag = "2")]
+    pub indices: Option<TensorProto>,
+    /// The shape.
+    #[prost(int64, repeated, tag = "3")]
+    pub dims: Vec<i64>,
+}
+
+impl SparseTensorProto {
+    /// Both tensors that it is made of.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &TensorProto> {
+        self.values.iter().chain(&self.indices)
+    }
 }
 
 /// [`TensorProto::data_location`] of elements in another file.

@@ -7,8 +7,8 @@ use super::{
     OnnxError,
     proto::{
         AttributeProto, Dimension, ElementTypeProto, FunctionProto, GraphProto, MapType,
-        ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
-        TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
+        ModelProto, NodeProto, OperatorSetIdProto, SparseTensorProto, StringStringEntryProto,
+        TensorProto, TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
     },
 };
 
@@ -138,6 +138,7 @@ enum Message {
     Shape,
     Dimension,
     Function,
+    Sparse,
 }
 
 /// What a field that is read becomes in memory.
@@ -160,7 +161,10 @@ impl Message {
             (Self::Model, 14) | (Self::Tensor, 13) => Becomes::Message(Self::Entry),
             (Self::Model, 25) => Becomes::Message(Self::Function),
             (Self::Graph, 1) | (Self::Function, 7) => Becomes::Message(Self::Node),
-            (Self::Graph, 5) | (Self::Attribute, 5 | 10) => Becomes::Message(Self::Tensor),
+            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::Sparse, 1 | 2) => {
+                Becomes::Message(Self::Tensor)
+            }
+            (Self::Graph, 15) | (Self::Attribute, 22 | 23) => Becomes::Message(Self::Sparse),
             (Self::Graph, 11..=13) => Becomes::Message(Self::Value),
             (Self::Node, 5) | (Self::Function, 11) => Becomes::Message(Self::Attribute),
             (Self::Value | Self::Map, 2) | (Self::Element, 1) => Becomes::Message(Self::Type),
@@ -171,7 +175,7 @@ impl Message {
             (Self::Shape, 1) => Becomes::Message(Self::Dimension),
             (Self::Attribute, 7) | (Self::Tensor, 4 | 10) => Floats,
             (Self::Tensor, 5) => Varints(4),
-            (Self::Attribute, 8) | (Self::Tensor, 1 | 7 | 11) => Varints(8),
+            (Self::Attribute, 8) | (Self::Tensor, 1 | 7 | 11) | (Self::Sparse, 3) => Varints(8),
             (Self::Node, 1..=4 | 7)
             | (Self::Function, 1 | 4..=6 | 10)
             | (Self::Attribute, 1 | 4 | 9 | 21)
@@ -205,6 +209,7 @@ impl Message {
             Self::Shape => size_of::<TensorShapeProto>(),
             Self::Dimension => size_of::<Dimension>(),
             Self::Function => size_of::<FunctionProto>(),
+            Self::Sparse => size_of::<SparseTensorProto>(),
         }
     }
 }

@@ -30,11 +30,24 @@ pub(crate) mod as_text {
         text.parse().map(Some).map_err(D::Error::custom)
     }
 
-    pub(crate) fn required<T: Display, S: Serializer>(
-        value: &T,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
+    /// The same for a value that is always there.
+    pub(crate) mod required {
+        use super::{Cow, Deserialize, Deserializer, Display, Error, FromStr, Serializer};
+
+        pub(crate) fn serialize<T: Display, S: Serializer>(
+            value: &T,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(value)
+        }
+
+        pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+        where
+            T: FromStr<Err = String>,
+            D: Deserializer<'de>,
+        {
+            Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        }
     }
 }
 

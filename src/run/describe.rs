@@ -4,12 +4,14 @@ use std::fmt::Write as _;
 
 use super::Run;
 use crate::{
-    classifier::{Classifier, Topology},
+    classifier::{Classifier, Topology, batches_bytes},
     config::Target,
     detect,
     error::RunError,
     job::Format,
+    memory::Ceiling,
     model::{self, Provider},
+    prepare::threads_bytes,
     progress::Counts,
     recipe::Recipe,
     walk::{Met, Skip},
@@ -77,6 +79,7 @@ impl Run {
                     config.model.threads
                 ),
             ),
+            ("memory", self.ceiling().to_string()),
             ("output", format!("{target} ({format}, top {})", config.top_k.min(*classes))),
             (
                 "manifest",
@@ -94,6 +97,19 @@ impl Run {
             let _ = writeln!(text, "{key:<9} {value}");
         }
         Ok(text)
+    }
+
+    /// The most memory that the run takes beside ONNX Runtime and the model.
+    pub(super) fn ceiling(&self) -> Ceiling {
+        let Self { config, classifier: Classifier { recipe, topology, .. } } = self;
+        let threads = config.model.threads;
+        let batches = topology.batches_in_flight(threads);
+        Ceiling {
+            batches: batches_bytes(recipe, batches, topology.batch_size).unwrap_or(u64::MAX),
+            decoding: config.decode_memory,
+            files: config.max_file_bytes,
+            threads: threads_bytes(config.decode_memory, threads),
+        }
     }
 
     /// Who says what, where it is not the job: `resize, mean, std by preprocessor_config.json`. The

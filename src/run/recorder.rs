@@ -1,32 +1,44 @@
 //! The end of the pipeline: ranks each batch, writes its rows, counts them.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::SystemTime};
 
 use crate::{
     detect,
     error::{Exit, ItemError, RunError},
     interrupt::Stop,
     job::MaxErrors,
-    manifest::ActivationRecord,
-    output::{Output, Written, encode_name},
-    pipeline::Batch,
-    progress::{Counts, Progress},
+    journal::{Checkpoint, Due, Journal},
+    list::Totals,
+    manifest::{ActivationRecord, Attempt},
+    output::{Output, Previous, Written, encode_name},
+    pipeline::{Batch, Outcome},
+    progress::Counts,
     rank,
     recipe::Activation,
+    telling::Log,
 };
 
-use super::Run;
+use super::{Run, begin::Begun};
 
 /// Failed images that the summary names.
 const EXAMPLES: usize = 3;
 
 pub(super) struct Recorder {
     output: Output,
+    records: Option<(Journal, Checkpoint)>,
+    due: Due,
+    previous: Option<Previous>,
+    totals: Totals,
     top_k: usize,
     classes: usize,
     max_errors: Option<MaxErrors>,
-    progress: Progress,
+    allow_empty: bool,
+    log: Log,
     counts: Counts,
+    /// Images with a row when the run began.
+    before: u64,
+    /// Rows taken over from the last complete run, in this run.
+    kept: u64,
     activation: Option<(Activation, ActivationRecord)>,
     /// Who says the activation, as long as the first batch has not confirmed it; a person needs no
     /// confirmation.
@@ -39,27 +51,51 @@ pub(super) struct Recorder {
 pub(super) struct Recorded {
     pub(super) written: Written,
     pub(super) counts: Counts,
+    /// Images that were read in this run.
+    pub(super) read: u64,
+    pub(super) totals: Totals,
     pub(super) activation: Option<ActivationRecord>,
     /// The first failed images, as `path: message`.
     pub(super) examples: Vec<String>,
+    pub(super) attempts: Vec<Attempt>,
     pub(super) exit: Exit,
+    /// To be cleared up behind a complete output, once everything about it is written.
+    pub(super) journal: Option<Journal>,
 }
 
 impl Recorder {
-    pub(super) fn new(output: Output, top_k: usize, run: &Run, progress: Progress) -> Self {
+    pub(super) fn new(begun: Begun, top_k: usize, run: &Run, log: Log) -> Self {
+        let Begun { output, list, records, previous, .. } = begun;
         let said = run.classifier.recipe.activation;
         let sayer = run.classifier.evidence.get("activation").cloned();
         let because = sayer.clone().unwrap_or_default();
+        let said = said.map(|said| (said, ActivationRecord::new(said, &because)));
+        let mut counts = Counts::default();
+        let (mut examples, mut found) = (Vec::new(), None);
+        if let Some((_, checkpoint)) = &records {
+            counts.ok = checkpoint.counts.get("ok").copied().unwrap_or(0);
+            counts.failed = checkpoint.failed();
+            examples.clone_from(&checkpoint.examples);
+            let parsed = |record: &ActivationRecord| record.applied.parse().ok();
+            found = checkpoint.activation.as_ref().and_then(|r| Some((parsed(r)?, r.clone())));
+        }
         Self {
+            due: Due::after(output.rows()),
             output,
+            records,
+            previous,
+            totals: list.totals,
             top_k,
             classes: run.classifier.classes,
             max_errors: run.config.max_errors,
-            progress,
-            counts: Counts::default(),
-            activation: said.map(|said| (said, ActivationRecord::new(said, &because))),
+            allow_empty: run.config.allow_empty,
+            log,
+            before: counts.rows(),
+            kept: 0,
+            counts,
+            activation: said.or(found),
             unconfirmed: sayer.filter(|sayer| !detect::is_persons(sayer)),
-            examples: Vec::new(),
+            examples,
             too_many: false,
         }
     }
@@ -70,41 +106,80 @@ impl Recorder {
     ///
     /// `Output` when they cannot be written, `Model` when the scores cannot be understood.
     pub(super) fn record<T>(&mut self, batch: &Batch<T>) -> Result<ControlFlow<()>, RunError> {
-        for (counted, skipped) in self.counts.skipped.iter_mut().zip(batch.skipped()) {
-            *counted += skipped;
-        }
         for (source, outcome) in batch.rows() {
-            match outcome.map(|scores| (scores, rank::check(scores))) {
-                Ok((scores, Ok(()))) => {
-                    let activation = self.activation(batch.scores())?;
-                    let ranked = rank::top_k(scores, activation, self.top_k);
-                    let ranked = ranked.expect("scores that were just checked");
-                    self.output.write(&source.name, Ok(&ranked))?;
-                    self.counts.ok += 1;
-                }
-                // A row without a ranking says nothing about the others' activation.
-                Ok((_, Err(error))) => self.failed(&source.name, &error)?,
-                Err(error) => self.failed(&source.name, error)?,
+            match outcome {
+                Outcome::Scores(scores) => match rank::check(scores) {
+                    Ok(()) => {
+                        let activation = self.activation(batch.scores())?;
+                        let ranked = rank::top_k(scores, activation, self.top_k);
+                        let ranked = ranked.expect("scores that were just checked");
+                        self.output.write(&source.name, Ok(&ranked))?;
+                        self.counts.ok += 1;
+                    }
+                    // A row without a ranking says nothing about the others' activation.
+                    Err(error) => self.failed(&source.name, &error)?,
+                },
+                Outcome::Failed(error) => self.failed(&source.name, error)?,
+                Outcome::Kept(row) => self.keep(row)?,
             }
             if self.too_many {
                 return Ok(ControlFlow::Break(()));
             }
         }
         self.output.flush()?;
-        self.progress.update(&self.counts);
+        if self.due.is_due(self.output.rows()) {
+            self.save(None)?;
+        }
+        self.log.progress(&self.counts);
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Writes a row of the last complete run again.
+    fn keep(&mut self, row: u64) -> Result<(), RunError> {
+        let gone = |reason: String| {
+            RunError::Mismatch(format!(
+                "row {row} of the last complete output cannot be read: {reason}\nhint: was it \
+                 changed meanwhile? `--restart` classifies everything again"
+            ))
+        };
+        let previous = self.previous.as_mut().ok_or_else(|| gone("it is not open".to_owned()))?;
+        let row = previous.row(row).map_err(|error| gone(error.to_string()))?;
+        self.output.write_again(row)?;
+        self.counts.ok += 1;
+        self.kept += 1;
+        Ok(())
+    }
+
+    /// Makes what was written safe, and with `exit` the last state of this run.
+    fn save(&mut self, exit: Option<Exit>) -> Result<(), RunError> {
+        let Some((journal, checkpoint)) = &mut self.records else { return Ok(()) };
+        checkpoint.set_mark(self.output.mark()?);
+        let failed = self.counts.failed.iter().map(|(&code, &count)| (code.to_owned(), count));
+        checkpoint.counts = failed.chain([("ok".to_owned(), self.counts.ok)]).collect();
+        checkpoint.examples.clone_from(&self.examples);
+        checkpoint.activation = self.activation.as_ref().map(|(_, record)| record.clone());
+        if let (Some(exit), Some(attempt)) = (exit, checkpoint.attempts.last_mut()) {
+            attempt.ended = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
+            attempt.to = Some(checkpoint.rows);
+            attempt.exit = Some(exit.code());
+        }
+        journal.save(checkpoint)?;
+        self.log.checkpoint(checkpoint.rows, checkpoint.bytes);
+        self.due = Due::after(self.output.rows());
+        Ok(())
     }
 
     fn failed(&mut self, name: &[u8], error: &ItemError) -> Result<(), RunError> {
         self.output.write(name, Err(error))?;
+        self.log.image_error(name, error);
         *self.counts.failed.entry(error.code()).or_default() += 1;
         if self.examples.len() < EXAMPLES {
             // Control characters in a name must not reach the terminal.
             let name: String = encode_name(name).chars().flat_map(char::escape_debug).collect();
             self.examples.push(format!("{name}: {error}"));
         }
-        self.too_many =
-            self.max_errors.is_some_and(|most| most.exceeded(self.counts.errors(), u64::MAX));
+        let errors = self.counts.errors();
+        self.too_many = self.max_errors.is_some_and(|most| most.exceeded(errors, self.totals.rows));
         Ok(())
     }
 
@@ -121,7 +196,7 @@ impl Recorder {
             Activation::None => "scores are written as they are".to_owned(),
             other => format!("{other} is applied to the scores"),
         };
-        self.progress.note(&format!(
+        self.log.note(&format!(
             "{what}: {} (say `activation` under `[recipe]` to decide it yourself)",
             found.because
         ));
@@ -130,35 +205,63 @@ impl Recorder {
         Ok(found.activation)
     }
 
-    pub(super) fn finish_progress(&self) {
-        self.progress.finish();
+    /// Keeps what was done, as far as that is possible, when the run fails with `error`.
+    pub(super) fn abandon(&mut self, error: &RunError) {
+        if !matches!(error, RunError::Output { .. }) {
+            // The error of the run is the one to tell.
+            let _ = self.save(Some(error.exit()));
+        }
     }
 
-    /// Publishes the output when every image has its row, leaves it partial when the run ended
-    /// early, and leaves the old one as it is when there was no image.
+    /// How the run ends.
+    fn exit(&self, stop: &Stop) -> Exit {
+        if self.too_many {
+            return Exit::TooManyErrors;
+        }
+        if self.counts.rows() < self.totals.rows {
+            // Nothing else cuts a run short without an error.
+            return stop.requested().unwrap_or(Exit::Budget);
+        }
+        match (self.totals.rows, self.counts.errors()) {
+            (0, _) if !self.allow_empty => Exit::Empty,
+            (_, 0) => Exit::Complete,
+            _ => Exit::SomeFailed,
+        }
+    }
+
+    /// Publishes the output when every image has its row, leaves it to be gone on with when the run
+    /// ended early, and leaves the old one as it is when there was no image.
     ///
     /// # Errors
     ///
     /// `Output` when the rows cannot be written out.
-    pub(super) fn close(self, stop: &Stop) -> Result<Recorded, RunError> {
-        let early = stop.requested().or(self.too_many.then_some(Exit::TooManyErrors));
-        let exit = early.unwrap_or(match (self.counts.rows(), self.counts.errors()) {
-            (0, _) => Exit::Empty,
-            (_, 0) => Exit::Complete,
-            _ => Exit::SomeFailed,
-        });
+    pub(super) fn close(mut self, stop: &Stop) -> Result<Recorded, RunError> {
+        let exit = self.exit(stop);
+        self.counts.skipped = self.totals.skipped;
+        if exit != Exit::Empty {
+            self.save(Some(exit))?;
+        }
+        let (journal, checkpoint) = self.records.unzip();
         let written = match exit {
             Exit::Complete | Exit::SomeFailed => self.output.publish()?,
             // A folder that was not mounted must not replace last night's rows by none.
-            Exit::Empty => self.output.discard()?,
+            Exit::Empty => {
+                let written = self.output.discard()?;
+                journal.as_ref().map_or(Ok(()), Journal::discard)?;
+                written
+            }
             _ => self.output.leave_partial()?,
         };
         Ok(Recorded {
             written,
+            read: self.counts.rows() - self.before - self.kept,
             counts: self.counts,
+            totals: self.totals,
             activation: self.activation.map(|(_, record)| record),
             examples: self.examples,
+            attempts: checkpoint.map_or_else(Vec::new, |checkpoint| checkpoint.attempts),
             exit,
+            journal: journal.filter(|_| matches!(exit, Exit::Complete | Exit::SomeFailed)),
         })
     }
 }

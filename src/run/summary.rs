@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use super::{Run, recorder::Recorded};
 use crate::{
     error::{Exit, RunError},
+    invocation::Invocation,
     manifest::{
         ExitRecord, LabelsRecord, Manifest, ModelRecord, OutputRecord, RuntimeRecord, SCHEMA,
         StageRecord,
@@ -42,11 +43,15 @@ pub struct Summary {
     pub manifest: Manifest,
     /// The first failed images, as `path: message`.
     pub examples: Vec<String>,
+    /// Where the record of this very run was written.
+    pub recorded: Option<PathBuf>,
 }
 
 impl Summary {
     pub(super) fn new(run: &Run, recorded: Recorded, spent: &Spent) -> Self {
-        let Recorded { written, counts, activation, examples, exit } = recorded;
+        let Recorded {
+            written, counts, read, totals, activation, examples, attempts, exit, ..
+        } = recorded;
         let stage = |stage: Stage| StageRecord {
             cpu_seconds: seconds(spent.timing.cpu(stage)),
             wall_seconds: seconds(spent.timing.wall(stage)),
@@ -57,7 +62,8 @@ impl Summary {
         let manifest = Manifest {
             schema: SCHEMA,
             linnaeus: env!("CARGO_PKG_VERSION"),
-            complete: matches!(exit, Exit::Complete | Exit::SomeFailed),
+            invocation: Invocation::this().clone(),
+            complete: exit.published(),
             exit: ExitRecord { code: exit.code(), meaning: exit.meaning() },
             started: time(spent.started),
             ended: time(SystemTime::now()),
@@ -85,13 +91,17 @@ impl Summary {
             }),
             runtime: runtime_record(run),
             counts: std::iter::once(("ok", counts.ok)).chain(failed).collect(),
+            listed: totals.rows,
+            kept: totals.kept,
+            read,
+            attempts,
             skipped: skipped(&counts),
-            images_per_second: round(counts.rows() as f64 / elapsed.max(1e-9)),
+            images_per_second: round(read as f64 / elapsed.max(1e-9)),
             stages: Stage::ALL.map(|s| (s.word(), stage(s))).into_iter().collect(),
             process_cpu_seconds: seconds(spent.process_cpu),
             bottleneck: bottleneck(run, spent),
         };
-        Self { exit, counts, manifest, examples }
+        Self { exit, counts, manifest, examples, recorded: None }
     }
 
     /// Writes the manifest, so that it appears whole or not at all. Of a run that ended early it
@@ -100,16 +110,19 @@ impl Summary {
     /// # Errors
     ///
     /// `Output` when it cannot be written.
-    pub(super) fn write_manifest(&self, path: Option<&Path>) -> Result<(), RunError> {
+    pub(super) fn write_manifest(&mut self, path: Option<&Path>) -> Result<(), RunError> {
         let Some(path) = path.filter(|_| self.exit != Exit::Empty) else { return Ok(()) };
         let mut bytes = serde_json::to_vec_pretty(&self.manifest)
             .map_err(|error| RunError::Internal(error.to_string()))?;
         bytes.push(b'\n');
         let unfinished = path.with_extension("partial.json");
         if !self.manifest.complete {
-            return output::write_atomically(&unfinished, &bytes);
+            output::write_atomically(&unfinished, &bytes)?;
+            self.recorded = Some(unfinished);
+            return Ok(());
         }
         output::write_atomically(path, &bytes)?;
+        self.recorded = Some(path.to_owned());
         // The record of an interrupted run before this one tells of nothing any more.
         match fs::remove_file(&unfinished) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -209,11 +222,12 @@ impl fmt::Display for Summary {
         writeln!(
             f,
             "{} images in {:.1} s, {:.1} images/s on {}",
-            counts.rows(),
-            manifest.seconds,
-            manifest.images_per_second,
-            manifest.runtime.provider
+            manifest.read, manifest.seconds, manifest.images_per_second, manifest.runtime.provider
         )?;
+        if counts.rows() > manifest.read {
+            let earlier = counts.rows() - manifest.read;
+            writeln!(f, "  with {earlier} rows of earlier runs:")?;
+        }
         write!(f, "  ok {}", counts.ok)?;
         for (code, count) in &counts.failed {
             write!(f, ", {code} {count}")?;
@@ -225,7 +239,7 @@ impl fmt::Display for Summary {
         for example in &self.examples {
             writeln!(f, "  {example}")?;
         }
-        if counts.errors() > self.examples.len() as u64 {
+        if !self.examples.is_empty() && counts.errors() > self.examples.len() as u64 {
             writeln!(
                 f,
                 "  … and {} more, each with its reason in the output",
@@ -249,8 +263,9 @@ impl fmt::Display for Summary {
         } else {
             writeln!(
                 f,
-                "  NOT COMPLETE: {} rows in {output} ({})",
+                "  NOT COMPLETE: {} of {} rows in {output} ({})",
                 manifest.output.rows,
+                manifest.listed,
                 self.exit.meaning()
             )
         }

@@ -1,14 +1,30 @@
-//! A byte budget that all decoding threads share: many images that are each within the limits
-//! must not exhaust the memory together.
+//! A byte budget that all threads share: many images that are each within the limits must not
+//! exhaust the memory together.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::{
+    fmt,
+    sync::{Condvar, Mutex, PoisonError},
+};
 
 /// Bytes to be shared; [`Budget::acquire`] waits until enough are free.
-#[derive(Debug)]
 pub struct Budget {
     total: u64,
     free: Mutex<u64>,
     returned: Condvar,
+    lender: Option<Lender>,
+}
+
+/// Asks for bytes that other processes share, and returns when it has them.
+type Lender = Box<dyn Fn(u64) + Send + Sync>;
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lent = self.lender.is_some();
+        f.debug_struct("Budget")
+            .field("total", &self.total)
+            .field("lent", &lent)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Bytes taken from a [`Budget`]; dropping it gives them back.
@@ -22,7 +38,14 @@ impl Budget {
     /// A budget of `total` bytes.
     #[must_use]
     pub fn new(total: u64) -> Self {
-        Self { total, free: Mutex::new(total), returned: Condvar::new() }
+        Self { total, free: Mutex::new(total), returned: Condvar::new(), lender: None }
+    }
+
+    /// A budget of `total` bytes whose memory other processes share: `lender` is called with what
+    /// is to be taken, and returns when it may be.
+    #[must_use]
+    pub fn lent(total: u64, lender: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        Self { lender: Some(Box::new(lender)), ..Self::new(total) }
     }
 
     /// All of it.
@@ -35,6 +58,9 @@ impl Budget {
     /// so that nobody waits for ever.
     pub fn acquire(&self, bytes: u64) -> Permit<'_> {
         let bytes = bytes.min(self.total);
+        if let Some(lender) = &self.lender {
+            lender(bytes);
+        }
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free < bytes {
             free = self.returned.wait(free).unwrap_or_else(PoisonError::into_inner);
