@@ -202,7 +202,15 @@ fn whatever_call_fails_the_next_run_makes_it_good() {
     folder.write("old.csv", "what last night left");
     let mut tally = Tally::default();
     let hows: &[&str] = if is_long() {
-        &["error=ENOSPC", "error=EIO", "error=EIO+", "error=EINTR", "signal=KILL"]
+        &[
+            "error=ENOSPC",
+            "error=ENOSPC+",
+            "error=EDQUOT",
+            "error=EIO",
+            "error=EIO+",
+            "error=EINTR",
+            "signal=KILL",
+        ]
     } else {
         &["error=ENOSPC", "signal=KILL"]
     };
