@@ -3,25 +3,38 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU8, Ordering},
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::error::Exit;
 
 /// Whether, and by which signal, the run was asked to stop. Cheap to copy and to look at.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicU8>);
+pub struct Stop(Arc<Asking>);
+
+#[derive(Debug, Default)]
+struct Asking {
+    status: AtomicU8,
+    /// When the time that the run may take is over.
+    deadline: OnceLock<Instant>,
+    drained: AtomicBool,
+}
 
 impl Stop {
     /// The status to end with, once a stop was asked for.
     #[must_use]
     pub fn requested(&self) -> Option<Exit> {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.status.load(Ordering::Relaxed) {
+            0 if self.0.deadline.get().is_some_and(|&at| Instant::now() >= at) => {
+                // A signal that came before it decides the exit status.
+                let _ = self.request(Exit::Budget);
+                Some(Exit::Budget)
+            }
             0 => None,
             1 => Some(Exit::HungUp),
             2 => Some(Exit::Interrupted),
@@ -39,7 +52,21 @@ impl Stop {
             Exit::Budget => 3,
             _ => 4,
         };
-        self.0.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.0.status.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Asks for a stop at that time, with the status [`Exit::Budget`]. The first call counts.
+    pub fn request_at(&self, deadline: Instant) {
+        let _ = self.0.deadline.set(deadline);
+    }
+
+    /// Says that nothing is in flight any more: what is left to do takes no grace.
+    pub fn set_drained(&self) {
+        self.0.drained.store(true, Ordering::Relaxed);
+    }
+
+    fn is_drained(&self) -> bool {
+        self.0.drained.load(Ordering::Relaxed)
     }
 }
 
@@ -50,22 +77,36 @@ pub enum Asked {
     Stop(Exit),
     /// To stop at once: a second one. The program ends as soon as this was heard.
     StopNow(Exit),
+    /// What was in flight has not ended within its grace. The program ends as soon as this was heard.
+    GraceOver(Exit),
     /// Where the run is (SIGUSR1).
     Status,
 }
 
+/// Between looks at whether a stop was asked for, and whether its grace is over.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// Time to tell that the program stops at once, to somebody who may not be reading.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
-/// Listens for SIGINT, SIGTERM, SIGHUP and SIGUSR1 as long as the process lives. `hear` is called on
-/// a thread of its own: one that cannot write must not keep a second signal from ending the
-/// process.
+/// Time to tell everybody that the grace is over: nobody is in such a hurry then.
+const LAST_DEEDS: Duration = Duration::from_secs(5);
+
+/// Listens for SIGINT, SIGTERM, SIGHUP and SIGUSR1 as long as the process lives. Once a stop was
+/// asked for, by a signal or a budget, what is in flight has `grace`; then the process ends, and
+/// another run goes on from the last checkpoint. `hear` is called on a thread of its own: one that
+/// cannot write must not keep a second signal from ending the process.
 ///
 /// # Errors
 ///
 /// When the operating system refuses a handler.
-pub fn listen(stop: &Stop, hear: impl Fn(Asked) + Send + 'static) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+pub fn listen(
+    stop: &Stop,
+    grace: Duration,
+    hear: impl Fn(Asked) + Send + 'static,
+) -> std::io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let stop = stop.clone();
     let signals = {
         let _guard = runtime.enter();
@@ -76,35 +117,55 @@ pub fn listen(stop: &Stop, hear: impl Fn(Asked) + Send + 'static) -> std::io::Re
     thread::Builder::new().name("telling".into()).spawn(move || {
         for asked in asking {
             hear(asked);
-            if matches!(asked, Asked::StopNow(_)) {
+            if matches!(asked, Asked::StopNow(_) | Asked::GraceOver(_)) {
                 let _ = heard.send(());
             }
         }
     })?;
     // It has to outlive every scope: a second signal must end a program that hangs.
     thread::Builder::new().name("signals".into()).spawn(move || {
-        runtime.block_on(async move {
-            let mut signals = signals;
-            // Not `stop`'s first request: a budget may have made that.
-            let mut heard_one = false;
-            loop {
-                let Some(status) = signals.next().await else {
-                    let _ = asked.send(Asked::Status);
-                    continue;
-                };
-                let _ = stop.request(status);
-                if !std::mem::replace(&mut heard_one, true) {
-                    let _ = asked.send(Asked::Stop(status));
-                    continue;
-                }
-                let _ = asked.send(Asked::StopNow(status));
-                let _ = last_words.recv_timeout(LAST_WORDS);
-                #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
-                std::process::exit(i32::from(status.code()));
-            }
-        });
+        let (end, patience) = runtime.block_on(end_at_once(signals, &stop, grace, &asked));
+        let _ = asked.send(end);
+        let _ = last_words.recv_timeout(patience);
+        let (Asked::StopNow(status) | Asked::GraceOver(status)) = end else { return };
+        #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
+        std::process::exit(i32::from(status.code()));
     })?;
     Ok(())
+}
+
+/// Passes on what signals ask for, until a second one asks for a stop or `grace` is over.
+async fn end_at_once(
+    mut signals: Signals,
+    stop: &Stop,
+    grace: Duration,
+    asked: &mpsc::Sender<Asked>,
+) -> (Asked, Duration) {
+    // Not `stop`'s first request: a budget may have made that.
+    let mut heard_one = false;
+    let mut asked_at = None;
+    loop {
+        match tokio::time::timeout(LOOK, signals.next()).await {
+            Ok(None) => {
+                let _ = asked.send(Asked::Status);
+            }
+            Ok(Some(status)) if heard_one => return (Asked::StopNow(status), LAST_WORDS),
+            Ok(Some(status)) => {
+                heard_one = true;
+                let _ = stop.request(status);
+                let _ = asked.send(Asked::Stop(status));
+            }
+            Err(_) => {
+                let Some(status) = stop.requested().filter(|_| !stop.is_drained()) else {
+                    continue;
+                };
+                let at: &Instant = asked_at.get_or_insert_with(Instant::now);
+                if at.elapsed() >= grace {
+                    return (Asked::GraceOver(status), LAST_DEEDS);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(unix)]

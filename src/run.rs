@@ -10,10 +10,10 @@ use half::f16;
 
 use crate::{
     classifier::Classifier,
-    config::{Config, Spending},
+    config::Config,
     decode::{Budget, Decoder, Policy},
     engine::Feed,
-    error::{Exit, RunError},
+    error::RunError,
     interrupt::Stop,
     isolate::{Launch, Settings},
     job::Incremental,
@@ -82,6 +82,9 @@ impl Run {
 
     fn execute_as<T: Feed>(mut self, stop: &Stop, log: &Log) -> Result<Summary, RunError> {
         let (started, clock) = (SystemTime::now(), Instant::now());
+        if let Some(deadline) = self.config.spending.stop_after.and_then(|t| clock.checked_add(t)) {
+            stop.request_at(deadline);
+        }
         let engines = self.classifier.engines::<T>()?;
         let table = self.table();
         let top_k = table.top_k;
@@ -113,7 +116,7 @@ impl Run {
             stop,
             timing: &timing,
         };
-        let entries = self.entries(&begun, first, stop, clock)?;
+        let entries = self.entries(&begun, first)?;
         log.note(&self.headline());
         self.found().iter().chain(&begun.notes).for_each(|line| log.note(line));
         log.begin(begun.list.totals.rows, first);
@@ -122,6 +125,7 @@ impl Run {
         let cpu = timing::process_cpu();
         let outcome = pipeline
             .run(entries, engines, |batch| timing.measure(Stage::Write, || recorder.record(batch)));
+        stop.set_drained();
         log.end_progress();
         if let Err(error) = outcome {
             recorder.abandon(&error);
@@ -143,14 +147,12 @@ impl Run {
         Ok(summary)
     }
 
-    /// The entries from the one at `first`, as far as time and number of images may go.
-    fn entries<'a>(
-        &'a self,
+    /// The entries from the one at `first`, as far as the number of images may go.
+    fn entries(
+        &self,
         begun: &Begun,
         first: u64,
-        stop: &'a Stop,
-        clock: Instant,
-    ) -> Result<impl Iterator<Item = Result<Entry, RunError>> + Send + use<'a>, RunError> {
+    ) -> Result<impl Iterator<Item = Result<Entry, RunError>> + Send + use<>, RunError> {
         let unreadable = |error: io::Error| {
             RunError::Mismatch(format!(
                 "cannot read the list of what is to be classified: {error}\nhint: `--restart` makes \
@@ -159,7 +161,7 @@ impl Run {
         };
         let entries = begun.list.entries(first).map_err(unreadable)?;
         let suspects = begun.suspects.clone();
-        let Spending { stop_after, limit, .. } = self.config.spending;
+        let limit = self.config.spending.limit;
         let mut images = 0;
         let entries = (first..).zip(entries).map(move |(number, entry)| match entry {
             Ok(Entry::Candidate(source)) if suspects.contains(&number) => {
@@ -168,11 +170,6 @@ impl Run {
             other => other.map_err(unreadable),
         });
         Ok(entries.map_while(move |entry| {
-            if stop_after.is_some_and(|after| clock.elapsed() >= after) {
-                // A signal that came before it decides the exit status.
-                let _ = stop.request(Exit::Budget);
-                return None;
-            }
             if limit.is_some_and(|limit| images == limit) {
                 return None;
             }

@@ -334,7 +334,7 @@ fn a_second_signal_stops_at_once() {
     folder.crowd("in", CROWD);
     // There is no room for a row and nobody makes any, so the first signal alone could never end this.
     let (reader, mut writer) = io::pipe().unwrap();
-    writer.write_all(&[b' '; 1 << 16]).unwrap();
+    writer.write_all(&vec![b' '; 1 << 16]).unwrap();
     let mut running = folder.classify("in", digits_model(), &[]).stdout(writer).start();
     let mut stderr = BufReader::new(running.child.stderr.take().unwrap());
     let (mut first, mut rest) = (String::new(), String::new());

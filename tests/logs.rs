@@ -124,6 +124,8 @@ fn json_tells_a_run_from_start_to_exit() {
     assert_eq!(finish["counts"]["not_an_image"], 1);
     assert_eq!(finish["output"]["rows"], 3_001);
     assert_eq!(finish["manifest"], "out.run.json");
+    let safe = of_event(&objects, "checkpoint");
+    assert_eq!(safe.last().unwrap()["rows"], 3_001);
     for progress in of_event(&objects, "progress") {
         assert!(progress["ok"].as_u64().unwrap() <= 3_000, "{progress}");
     }
@@ -255,12 +257,39 @@ fn a_signal_is_told_and_then_the_end() {
 }
 
 #[test]
+fn a_run_that_is_locked_out_says_by_whom_and_ends_with_its_status() {
+    let folder = TestDir::new();
+    folder.crowd("in", 20_000);
+    let flags = ["-q", "-o", "out.csv", "--log-format", "json", "--log-file", "run.log"];
+    let run = || folder.classify("in", digits_model(), &flags);
+    let mut first = run().start();
+    first.until("it writes rows", || {
+        fs::metadata(folder.path("out.csv.partial")).is_ok_and(|partial| partial.len() > 1_000)
+    });
+    first.signal(Signal::STOP);
+    let second = run().exits(11);
+    let objects = assert_exit_is_last(&second.stderr, 11);
+    let error = of_event(&objects, "error")[0]["message"].as_str().unwrap();
+    assert!(error.contains(&first.child.id().to_string()), "{error}");
+    first.signal(Signal::CONT);
+    first.signal(Signal::TERM);
+    first.finish().expect(143);
+    // Two runs, one log: each line is whole, and says whose it is.
+    let log = String::from_utf8(folder.read("run.log")).unwrap();
+    let runs: std::collections::BTreeSet<_> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["run"].to_string())
+        .collect();
+    assert_eq!(runs.len(), 2);
+}
+
+#[test]
 fn a_second_signal_is_told_as_the_end() {
     let folder = TestDir::new();
     folder.crowd("in", 20_000);
     // There is no room for a row and nobody makes any, so the first signal alone could never end this.
     let (reader, mut writer) = io::pipe().unwrap();
-    writer.write_all(&[b' '; 1 << 16]).unwrap();
+    writer.write_all(&vec![b' '; 1 << 16]).unwrap();
     let flags = ["--log-format", "json", "--log-file", "run.log"];
     let mut running = folder.classify("in", digits_model(), &flags).stdout(writer).start();
     let log = || fs::read_to_string(folder.path("run.log")).unwrap_or_default();
@@ -359,21 +388,23 @@ fn a_run_says_where_it_is_when_asked() {
         let mut row = String::new();
         rows.read_line(&mut row).unwrap();
         running.signal(Signal::USR1);
-        // Without an answer the rows are let go after a while, and stderr ends.
-        let (answered, done) = std::sync::mpsc::channel::<()>();
-        std::thread::spawn(move || {
-            let _ = done.recv_timeout(Duration::from_mins(1));
-            drop(rows);
-        });
         let told = |line: &String| line.contains("/20000 images") || line.contains("no image read");
-        let mut lines = stderr.lines().map(Result::unwrap);
-        let line = if quiet { lines.next() } else { lines.find(told) };
-        let line = line.filter(told).unwrap_or_else(|| panic!("{format}, {quiet}: no answer"));
+        let line = std::thread::scope(|scope| {
+            // Without an answer the rows are let go after a while, and stderr ends.
+            let (answered, done) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || {
+                let _ = done.recv_timeout(Duration::from_mins(1));
+                drop(rows);
+            });
+            let mut lines = stderr.lines().map(Result::unwrap);
+            let line = if quiet { lines.next() } else { lines.find(told) };
+            drop(answered);
+            line.filter(told).unwrap_or_else(|| panic!("{format}, {quiet}: no answer"))
+        });
         if format == "json" {
             let object = objects(&line).remove(0);
             assert_eq!((&object["event"], &object["asked"]), (&"progress".into(), &true.into()));
         }
-        drop(answered);
         running.finish().expect(74);
     }
 }

@@ -7,6 +7,9 @@ use std::{collections::BTreeSet, fs, path::Path, thread, time::Duration};
 
 use rustix::process::Signal;
 
+#[macro_use]
+mod told;
+
 mod program;
 
 use program::{Done, TestDir, digits_model, listing, paths, repository, rows, test_model};
@@ -351,6 +354,42 @@ fn killed_again_and_again_it_loses_nothing_and_doubles_nothing() {
     assert!(folder.read("out.csv") == whole, "other bytes after {kills} kills");
     assert!(kills > 2, "only {kills} kills");
     assert_clean(&folder);
+}
+
+/// A read that hangs, as on a network folder whose server is gone.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_hangs_has_its_grace_and_no_more() {
+    let traced = std::process::Command::new("strace").arg("true").output();
+    if !traced.is_ok_and(|done| done.status.success()) {
+        return told!("skipped: no strace to make a read hang");
+    }
+    for (more, code) in [(&["--stop-after", "2s"][..], 7), (&[], 143)] {
+        let folder = TestDir::new();
+        let names = folder.crowd("in", 400);
+        let whole = uninterrupted(&folder);
+        let hanging = fs::canonicalize(folder.path(format!("in/{}", names[60]))).unwrap();
+        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", hanging.to_str().unwrap()];
+        let inject = ["-e", "trace=read", "-e", "inject=read:delay_enter=6000000"];
+        let run = slowly(&folder, &[more, &["--grace", "1s"]].concat());
+        let mut running = run.through([&strace[..], &inject].concat()).start();
+        running.until("it is in its midst", || has_rows(&folder, 1_000));
+        if code == 143 {
+            // Long enough to come to where it hangs.
+            thread::sleep(Duration::from_millis(800));
+            // The tracer hears nothing: the signal is for the program, its only child.
+            let children = format!("/proc/{0}/task/{0}/children", running.child.id());
+            let child = fs::read_to_string(children).unwrap();
+            let child = rustix::process::Pid::from_raw(child.trim().parse().unwrap()).unwrap();
+            rustix::process::kill_process(child, Signal::TERM).unwrap();
+        }
+        running.finish().expect(code);
+        // It did not wait until the read was over, and so could not say how it ended.
+        let checkpoint = folder.json("out.csv.checkpoint");
+        assert!(checkpoint["attempts"][0]["ended"].is_null(), "{checkpoint}");
+        slowly(&folder, &[]).exits(0);
+        assert!(folder.read("out.csv") == whole, "other bytes after a run that hung");
+    }
 }
 
 #[test]

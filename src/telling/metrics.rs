@@ -76,52 +76,55 @@ struct Exposition(String);
 
 impl Exposition {
     fn of(path: &Path, figures: &Figures<'_>, last_success: f64) -> Self {
-        let Figures { ended, exit, seconds, counts, images_per_second, model } = figures;
+        let Figures { ended, exit, seconds, images_per_second, .. } = figures;
         let ended = ended.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let name = ("name", &*stem);
-        let mut text = Self(String::new());
-        let alone = |value| vec![(vec![name], value)];
-        text.gauge("linnaeus_last_run_timestamp_seconds", "When the last run ended.", alone(ended));
         let success = if exit.published() { ended } else { last_success };
-        text.gauge(
-            LAST_SUCCESS,
-            "When a run last published its output (exit status 0 or 3); 0 is never.",
-            alone(success),
-        );
-        let code = f64::from(exit.code());
-        text.gauge("linnaeus_last_exit_code", "Exit status of the last run.", alone(code));
-        text.gauge("linnaeus_run_duration_seconds", "Wall time of the last run.", alone(*seconds));
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let mut text = Self(String::new());
+        for (metric, help, value) in [
+            ("linnaeus_last_run_timestamp_seconds", "When the last run ended.", ended),
+            (
+                LAST_SUCCESS,
+                "When a run last published its output (exit status 0 or 3); 0 is never.",
+                success,
+            ),
+            ("linnaeus_last_exit_code", "Exit status of the last run.", f64::from(exit.code())),
+            ("linnaeus_run_duration_seconds", "Wall time of the last run.", *seconds),
+            ("linnaeus_images_per_second", "Rows per second of the last run.", *images_per_second),
+        ] {
+            text.gauge(metric, help, vec![(vec![("name", &stem)], value)]);
+        }
+        text.count(&stem, figures);
+        text
+    }
+
+    fn count(&mut self, name: &str, figures: &Figures<'_>) {
+        let Figures { counts, model, .. } = figures;
+        let name = ("name", name);
         let failed = |code| counts.failed.get(code).copied().unwrap_or(0);
         let statuses = ItemError::CODES.map(|code| (code, failed(code)));
         let images = std::iter::once(("ok", counts.ok)).chain(statuses);
-        text.gauge(
+        self.gauge(
             "linnaeus_images",
             "Images of the last run, by the status of their row.",
             images.map(|(code, count)| (vec![name, ("status", code)], count as f64)).collect(),
         );
         let skipped = Skip::ALL.iter().map(|reason| reason.word()).zip(counts.skipped);
-        text.gauge(
+        self.gauge(
             "linnaeus_skipped_files",
             "Files of the last run that got no row, by reason.",
             skipped.map(|(why, count)| (vec![name, ("reason", why)], count as f64)).collect(),
-        );
-        text.gauge(
-            "linnaeus_images_per_second",
-            "Rows per second of the last run.",
-            alone(*images_per_second),
         );
         if let Some(model) = model {
             let file = model.path.file_name().unwrap_or_default().to_string_lossy();
             let version = ("version", env!("CARGO_PKG_VERSION"));
             let labels = vec![name, ("file", &*file), ("sha256", &*model.sha256), version];
-            text.gauge(
+            self.gauge(
                 "linnaeus_model_info",
                 "Always 1: the model of the last run, and the version of linnaeus.",
                 vec![(labels, 1.0)],
             );
         }
-        text
     }
 
     fn gauge(&mut self, metric: &str, help: &str, samples: Vec<(Vec<(&str, &str)>, f64)>) {
