@@ -82,8 +82,16 @@ impl Classifier {
     /// contradicts itself; `Runtime` for ONNX Runtime or a device; `Usage` when batches would not
     /// fit memory.
     pub fn open(config: &ModelConfig) -> Result<Self, RunError> {
+        Self::with(config, ModelFile::of(config)?)
+    }
+
+    /// The same, with a model file that was opened before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Classifier::open`].
+    pub fn with(config: &ModelConfig, file: ModelFile) -> Result<Self, RunError> {
         let own_labels = Labels::said(config)?;
-        let file = ModelFile::open(&config.path)?;
         let examined = Examined::new(&file, &file.admit()?)?;
         let decision = decide(config, &file, &examined)?;
         let Loaded { runtime, model, sessions, intra_threads } = load(config, file)?;
@@ -243,7 +251,7 @@ fn resolve(
 /// `Model` when the file is no model with one image input, or nothing says how; `Usage` for an
 /// unknown preset.
 pub fn recipe(config: &ModelConfig) -> Result<(Recipe, InputSpec), RunError> {
-    let file = ModelFile::open(&config.path)?;
+    let file = ModelFile::of(config)?;
     let examined = Examined::new(&file, &file.read()?)?;
     let decision = decide(config, &file, &examined)?;
     let input = examined
@@ -305,7 +313,12 @@ pub(crate) fn check_memory(
     })
 }
 
-fn load_runtime(config: &ModelConfig) -> Result<Runtime, RunError> {
+/// ONNX Runtime as `config` asks for it.
+///
+/// # Errors
+///
+/// `Runtime` when there is none.
+pub fn load_runtime(config: &ModelConfig) -> Result<Runtime, RunError> {
     let request = RuntimeRequest {
         explicit: config.onnxruntime.clone(),
         gpu_wanted: config.device != Device::Cpu,

@@ -107,6 +107,30 @@ pub(crate) enum Command {
         #[command(flatten)]
         using: Box<Using>,
     },
+    /// Make an ONNX model of a Keras model: .keras, .h5, or a folder of `SavedModel`
+    #[command(after_help = FREEZE_EXAMPLES)]
+    Freeze {
+        /// The Keras model
+        #[arg(value_hint = ValueHint::AnyPath)]
+        model: PathBuf,
+        /// The file to write
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: PathBuf,
+        /// An image and the label or index of its class; checked now, and before every run
+        #[arg(long, value_name = "IMAGE=LABEL")]
+        golden: Vec<String>,
+        /// A tensor as Keras was fed and what Keras answered, as numpy.save writes them
+        #[arg(long, value_name = "X.npy=Y.npy")]
+        verify: Vec<String>,
+        /// The network alone, without recipe and labels
+        #[arg(long, conflicts_with = "golden")]
+        bare: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        using: Box<Using>,
+    },
     /// Write the exact tensor that a model gets for an image, as a .npy file
     #[command(after_help = TENSOR_EXAMPLES)]
     Tensor {
@@ -195,6 +219,12 @@ const PACK_EXAMPLES: &str = "\
 Example:
   linnaeus pack model.onnx -o packed.onnx --labels synset.txt \\
       --preset torchvision/resnet50-imagenet1k_v2 --golden elephant.jpg='African elephant'";
+
+const FREEZE_EXAMPLES: &str = "\
+Examples:
+  linnaeus freeze inception_v3.h5 -o inception_v3.onnx --labels imagenet_classes.txt
+  linnaeus freeze digits.keras -o digits.onnx --scale 1/255 --golden seven.png=7
+  linnaeus freeze mine.keras -o mine.onnx --verify images.npy=scores.npy";
 
 const TENSOR_EXAMPLES: &str = "\
 Example: what linnaeus feeds, beside what your Python feeds

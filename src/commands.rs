@@ -40,6 +40,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
         Command::Pack { model, output, golden, using } => {
             models::pack(&using.into_job(model), &output, &golden)
         }
+        Command::Freeze { model, output, golden, verify, bare, json, using } => {
+            models::freeze(&using.into_job(model), &output, (&golden, &verify, bare), json)
+        }
         Command::Tensor { image, model, output, using } => {
             models::tensor(&image, &using.into_job(model), &output)
         }

@@ -74,7 +74,7 @@ pub struct Options {
 /// their truth cannot be.
 pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunError> {
     let own = Labels::said(config)?;
-    let file = ModelFile::open(&config.path)?;
+    let file = ModelFile::of(config)?;
     let examined = Examined::new(&file, &file.admit()?)?;
     let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
     let labels = examined.labels(config, own, &decision).map_err(RunError::Model)?;

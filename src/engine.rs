@@ -15,8 +15,11 @@ use ort::{
 
 use crate::{
     error::RunError,
+    model::{self, ModelFile},
     preprocess::Sample,
-    recipe::{InputSpec, Recipe},
+    recipe::{Element, InputSpec, Recipe},
+    runtime::Runtime,
+    tensor::Tensor,
 };
 
 /// For a model's first answer. The slowest machine and the largest classifier take a minute; one
@@ -167,6 +170,41 @@ impl<T: Feed> Engine<T> for OrtEngine {
             return Ok(());
         }
         Err(format!("it answered {classes} classes, after {first} at first"))
+    }
+}
+
+/// A model as a function of a tensor, whatever that means; for comparisons.
+pub struct TensorEngine {
+    session: Session,
+}
+
+impl TensorEngine {
+    /// Loads a model on the processor, with `threads` threads.
+    ///
+    /// # Errors
+    ///
+    /// `Model` when ONNX Runtime refuses the file.
+    pub fn load(file: &ModelFile, runtime: &Runtime, threads: usize) -> Result<Self, RunError> {
+        Ok(Self { session: model::session_of(file, runtime, threads)? })
+    }
+
+    /// Every output, in the graph's order, for one tensor as the only input.
+    ///
+    /// # Errors
+    ///
+    /// A message when the runtime fails, or an output is no tensor of numbers.
+    pub fn answers(&mut self, tensor: &Tensor) -> Result<Vec<(String, Tensor)>, String> {
+        let message = |error: ort::Error| error.to_string();
+        let view = (tensor.shape.clone(), &tensor.values[..]);
+        let input = TensorRef::from_array_view(view).map_err(message)?;
+        let outputs = self.session.run(ort::inputs![input]).map_err(message)?;
+        let read = |(name, output): (&str, ort::value::ValueRef<'_>)| {
+            let mut values = Vec::new();
+            let dims = read_scores(&output, &mut values)?;
+            let shape = dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect();
+            Ok((name.to_owned(), Tensor { shape, values, element: Element::F32 }))
+        };
+        outputs.iter().map(read).collect()
     }
 }
 

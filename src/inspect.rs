@@ -111,15 +111,15 @@ impl LabelsFound {
 /// preset or a label offset that leaves nothing.
 pub fn inspect(config: &ModelConfig) -> Result<Report, RunError> {
     let own = Labels::said(config)?;
-    let file = ModelFile::open(&config.path)?;
+    let file = ModelFile::of(config)?;
     let onnx = file.read()?;
     let examined = Examined::new(&file, &onnx)?;
     let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
     let judged = onnx.classifier();
     let mut problems = decision.problems.clone();
-    let external = onnx.external_problems(&file.path);
+    let external = onnx.external_problems(file.onnx());
     let memory = memory::limit().unwrap_or(u64::MAX);
-    problems.extend(onnx.refusals(&file.path, memory));
+    problems.extend(onnx.refusals(file.onnx(), memory));
     let recipe = match &examined.input {
         Ok(input) => Recipe::resolve(&decision.recipe, input)
             .map_err(|reason| reason + &examined.candidates_text()),

@@ -182,6 +182,39 @@ impl KerasFile {
         })
     }
 
+    /// The file or folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The files that it consists of, in a fixed order.
+    ///
+    /// # Errors
+    ///
+    /// A folder cannot be listed.
+    pub fn parts(&self) -> std::io::Result<Vec<std::path::PathBuf>> {
+        let mut parts = match self.container {
+            Container::Archive | Container::Hdf5 => return Ok(vec![self.path.clone()]),
+            Container::Folder => vec!["config.json", "metadata.json", "model.weights.h5"],
+            Container::SavedModel => vec!["saved_model.pb", "keras_metadata.pb"],
+        }
+        .into_iter()
+        .map(|name| self.path.join(name))
+        .filter(|path| path.is_file())
+        .collect::<Vec<_>>();
+        if self.container == Container::SavedModel {
+            let mut variables = Vec::new();
+            for entry in fs::read_dir(self.path.join("variables"))? {
+                variables.push(entry?.path());
+            }
+            variables.retain(|path| path.is_file());
+            variables.sort_unstable();
+            parts.extend(variables);
+        }
+        Ok(parts)
+    }
+
     /// The container.
     #[must_use]
     pub fn container(&self) -> Container {
@@ -265,11 +298,21 @@ impl Layer {
     /// Whether only its Python code knows what it does.
     #[must_use]
     pub fn is_opaque(&self) -> bool {
-        // Operations of Keras 3 have no settings that layers have.
-        let operation = !["trainable", "dtype"].iter().any(|key| self.config.contains_key(*key));
-        let operation = operation && self.class != "Lambda";
+        let operation = self.is_operation() && self.class != "Lambda";
         self.model.is_none()
             && !dialect::is_built_in(&self.class, self.package.as_deref(), operation)
+    }
+
+    /// Whether it is an operation of Keras 3 between layers. Those have no settings that layers
+    /// have, but for the type that `Cast` makes.
+    #[must_use]
+    pub fn is_operation(&self) -> bool {
+        let package = self.package.as_deref().unwrap_or_default();
+        let bare = !["trainable", "dtype"].iter().any(|key| self.config.contains_key(*key));
+        package.starts_with("keras.src.ops")
+            || package.starts_with("keras.ops")
+            || self.class == "Cast"
+            || bare && !self.is_input()
     }
 }
 

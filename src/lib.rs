@@ -126,14 +126,20 @@ pub mod list;
 /// One image's tensor as a file, and its difference from another.
 pub mod tensor;
 
+/// Where the user keeps data, and who else could have written there.
+pub mod folders;
+
 /// ONNX Runtime: where it comes from, and loading it.
 pub mod runtime;
 
-/// A model file, opened.
-pub mod model;
-
 /// Keras models, read without Python.
 pub mod keras;
+
+/// Keras models to ONNX models.
+pub mod freeze;
+
+/// A model file, opened.
+pub mod model;
 
 /// How a model's images are prepared, found out from what lies there.
 pub mod detect;

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 mod file;
 
-pub use file::ModelFile;
+pub use file::{ModelFile, options, refused};
 
 use crate::{
     device::Device,
@@ -215,6 +215,19 @@ impl Sessions {
     }
 }
 
+/// A session of a model file on the processor, whatever its inputs are.
+///
+/// # Errors
+///
+/// `Model` when ONNX Runtime refuses the file.
+pub(crate) fn session_of(
+    file: &ModelFile,
+    runtime: &Runtime,
+    intra_threads: usize,
+) -> Result<Session, RunError> {
+    open(file, runtime, &Provider::Cpu, intra_threads)
+}
+
 fn open_auto(
     file: &ModelFile,
     runtime: &Runtime,
@@ -276,7 +289,7 @@ fn open(
         ))
     };
     let mut builder = configure().map_err(|error| fail(&error))?;
-    builder.commit_from_file(&file.path).map_err(|error| fail(&error))
+    builder.commit_from_file(file.onnx()).map_err(|error| fail(&error))
 }
 
 fn load_hint(reason: &str) -> &'static str {

@@ -199,6 +199,14 @@ impl OnnxFile {
     }
 }
 
+impl ModelProto {
+    /// The bytes of its file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.encode_to_vec()
+    }
+}
+
 /// A name or text of a file as part of a message: control characters escaped, and cut when long.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 80;

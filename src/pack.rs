@@ -12,6 +12,8 @@ use crate::{
     source,
 };
 
+pub mod keras;
+
 /// An image that proves a package, as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
@@ -47,6 +49,13 @@ pub fn pack(
     target: &Path,
 ) -> Result<Package, RunError> {
     let mut classifier = Classifier::open(config)?;
+    let package = package(&mut classifier, expected)?;
+    write(classifier.file.onnx(), &package, target)?;
+    Ok(package)
+}
+
+/// What a model is to carry, with its golden images confirmed.
+fn package(classifier: &mut Classifier, expected: &[Expected]) -> Result<Package, RunError> {
     let file = classifier.file.read()?;
     let fail = |reason: String| {
         RunError::Model(format!("cannot pack {}: {reason}", classifier.file.path.display()))
@@ -64,21 +73,8 @@ pub fn pack(
             expected.len()
         )));
     }
-    let images = expected.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let borrowed: Vec<_> = images.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
-    let (activation, answers) = if images.is_empty() {
-        (None, Vec::new())
-    } else {
-        let (activation, answers) = classifier.answers(&borrowed, 1, config::usual_limits().0)?;
-        (Some(activation), answers.into_iter().flatten().collect())
-    };
-    let goldens = images.into_iter().zip(expected).zip(answers).map(|((image, expected), best)| {
-        confirm(&classifier, expected, best.class, best.probability)?;
-        let (name, image) = image;
-        Ok(Golden { name, class: best.class, probability: best.probability, image })
-    });
-    let goldens = goldens.collect::<Result<Vec<_>, RunError>>()?;
-    let package = Package {
+    let (activation, goldens) = proved(classifier, expected)?;
+    Ok(Package {
         recipe: spec(&classifier.recipe, activation),
         labels: classifier.labels.as_ref().map(|(labels, _)| labels.clone()),
         output: (file.outputs().len() > 1).then(|| classifier.output.name.clone()),
@@ -88,9 +84,29 @@ pub fn pack(
             sha256: classifier.file.sha256.clone(),
             linnaeus: env!("CARGO_PKG_VERSION").to_owned(),
         },
+    })
+}
+
+/// The golden images with the model's answers, which are as expected, and the activation that they
+/// were got with.
+fn proved(
+    classifier: &mut Classifier,
+    expected: &[Expected],
+) -> Result<(Option<Activation>, Vec<Golden>), RunError> {
+    let images = expected.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let borrowed: Vec<_> = images.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+    let (activation, answers) = if images.is_empty() {
+        (None, Vec::new())
+    } else {
+        let (activation, answers) = classifier.answers(&borrowed, 1, config::usual_limits().0)?;
+        (Some(activation), answers.into_iter().flatten().collect())
     };
-    write(&classifier.file.path, &package, target)?;
-    Ok(package)
+    let goldens = images.into_iter().zip(expected).zip(answers).map(|((image, expected), best)| {
+        confirm(classifier, expected, best.class, best.probability)?;
+        let (name, image) = image;
+        Ok(Golden { name, class: best.class, probability: best.probability, image })
+    });
+    Ok((activation, goldens.collect::<Result<_, RunError>>()?))
 }
 
 fn write(model: &Path, package: &Package, target: &Path) -> Result<(), RunError> {

@@ -7,6 +7,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::folders;
+
 #[cfg(feature = "bundled")]
 mod bundle;
 #[cfg(feature = "bundled")]
@@ -16,7 +18,6 @@ mod describe;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", target_endian = "little"))]
 mod elf;
 mod error;
-mod folders;
 pub mod install;
 mod load;
 mod pip;

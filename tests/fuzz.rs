@@ -300,9 +300,12 @@ fn recipes() {
     cases.tell();
 }
 
-/// The files of `keras.zip`.
+/// The files of `keras.zip` and `freeze.zip`.
 fn keras_files() -> BTreeMap<String, Vec<u8>> {
-    entries(&fs::read(tests().join("models/keras.zip")).unwrap())
+    let files = |name: &str| entries(&fs::read(tests().join(name)).unwrap());
+    let mut all = files("models/freeze.zip");
+    all.extend(files("models/keras.zip"));
+    all
 }
 
 fn entries(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {

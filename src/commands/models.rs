@@ -13,7 +13,8 @@ use linnaeus::{
     error::{Exit, RunError},
     inspect::{self, KerasReport},
     job::Job,
-    pack, predict,
+    pack::{self, keras::Demands},
+    predict,
     progress::printable,
     recipe::preset,
     tensor::{Difference, Tensor},
@@ -74,6 +75,22 @@ pub(super) fn pack(job: &Job, output: &Path, golden: &[String]) -> Result<Exit, 
         package.recipe.keys().len(),
         package.goldens.len()
     ))
+}
+
+pub(super) fn freeze(
+    job: &Job,
+    output: &Path,
+    (golden, verify, bare): (&[String], &[String], bool),
+    json: bool,
+) -> Result<Exit, RunError> {
+    let golden: Result<Vec<_>, _> = golden.iter().map(|text| text.parse()).collect();
+    let verify: Result<Vec<_>, _> = verify.iter().map(|text| text.parse()).collect();
+    let demands = Demands {
+        golden: golden.map_err(RunError::Usage)?,
+        verify: verify.map_err(RunError::Usage)?,
+        bare,
+    };
+    show(&pack::keras::freeze_to(&ModelConfig::resolve(job)?, &demands, output)?, json)
 }
 
 pub(super) fn tensor(image: &Path, job: &Job, output: &Path) -> Result<Exit, RunError> {

@@ -8,13 +8,17 @@ use super::{
 };
 use crate::{
     config::ModelConfig,
-    error::RunError,
+    error::{RunError, with_causes},
+    keras::KerasFile,
     labels::Labels,
     model::{self, ModelFile},
     onnx::{NormaliserKind, OnnxFile, ScoreKind, Value},
     package::Package,
     recipe::{Activation, Element, InputSpec, RecipeSpec, Scale, preset},
 };
+
+/// The place of what the layers of a Keras model say.
+const KERAS: &str = "the Keras model";
 
 /// The place of what the graph shows.
 const GRAPH: &str = "the graph";
@@ -54,7 +58,12 @@ impl Examined {
         if let (Ok(input), Some(value)) = (&input, &image) {
             let facts = facts(onnx, input, value);
             found.extend(statements(&folder, &metadata, &facts));
-            found.push(of_graph(onnx, input, value));
+            let graph = of_graph(onnx, input, value);
+            if file.frozen.is_some() {
+                found.extend(of_keras(file, graph, input)?);
+            } else {
+                found.push(graph);
+            }
         }
         // Presets have numbers that a model of bytes does not take, and that may contradict what
         // another place says of them.
@@ -133,6 +142,28 @@ fn facts<'a>(onnx: &OnnxFile, input: &'a InputSpec, value: &Value) -> Facts<'a> 
     let classes = onnx.outputs().into_iter().find(|output| outputs.contains(&output.name));
     let classes = classes.and_then(|output| output.classes());
     Facts { input, size: input.fixed_size(layout), layout, classes }
+}
+
+/// What the layers of a Keras model say, and what its graph says beyond that.
+fn of_keras(
+    file: &ModelFile,
+    graph: Statement,
+    input: &InputSpec,
+) -> Result<Vec<Statement>, RunError> {
+    let opened = KerasFile::open(&file.path);
+    let opened = opened.map_err(|error| RunError::Model(with_causes(&error)))?;
+    let mut statements = super::keras::statements(&opened, KERAS);
+    let Some(layers) = statements.first_mut() else { return Ok(vec![graph]) };
+    if layers.recipe.activation.is_none() && graph.recipe.activation.is_some() {
+        let because = graph.because.get("activation").cloned().unwrap_or_default();
+        let activation = graph.recipe.activation;
+        layers.say("activation", because, |recipe| recipe.activation = activation);
+    }
+    // It was frozen for images as they are fed.
+    if let Some(layout) = input.shown_layout() {
+        layers.recipe.layout = layers.recipe.layout.map(|_| layout);
+    }
+    Ok(statements)
 }
 
 fn of_package(package: &Package) -> Statement {

@@ -8,6 +8,7 @@ use super::{LabelsFound, line, lines};
 use crate::{
     detect::{self, Statement, evidence_lines, folder::Folder},
     error::{RunError, with_causes},
+    freeze::{self, Refused},
     keras::{Fault, KerasError, KerasFile, Signature, SignatureTensor, signatures},
     recipe::RecipeSpec,
 };
@@ -35,6 +36,8 @@ pub struct KerasReport {
     pub evidence: BTreeMap<&'static str, String>,
     /// Names of the classes.
     pub labels: Option<LabelsFound>,
+    /// Whether there is a conversion for each of its layers.
+    pub freezes: bool,
     /// What a person should know.
     pub notes: Vec<String>,
     /// What has to be settled.
@@ -88,6 +91,7 @@ impl KerasReport {
             recipe: RecipeSpec::default(),
             evidence: BTreeMap::new(),
             labels: None,
+            freezes: false,
             notes: Vec::new(),
             problems: Vec::new(),
         }
@@ -104,8 +108,16 @@ impl KerasReport {
                     |shape: &[usize]| shape.iter().map(|&side| side as u64).product::<u64>();
                 self.parameters = Some(index.iter().map(|weight| count(&weight.shape)).sum());
             }
-            Err(error) => self.problems.push(fault_text(&error)),
+            Err(error) => {
+                self.problems.push(fault_text(&error));
+                return;
+            }
         }
+        let refused = freeze::refused_layers(file);
+        self.freezes = refused.is_empty();
+        self.problems.extend(refused.into_iter().map(|Refused { layer, class, reason }| {
+            format!("layer `{layer}` ({class}) cannot be converted to ONNX: {reason}")
+        }));
     }
 
     fn weigh(
@@ -173,10 +185,11 @@ impl fmt::Display for KerasReport {
         }
         lines(f, "note", self.notes.iter().cloned())?;
         lines(f, "problem", self.problems.iter().cloned())?;
-        line(
-            f,
-            "verdict",
-            "a Keras or TensorFlow model: linnaeus reads it, and runs ONNX; convert it first",
-        )
+        let verdict = if self.freezes {
+            "linnaeus runs it as it is; `linnaeus freeze` writes it as an ONNX file"
+        } else {
+            "linnaeus cannot run it as it is; the problems say what to do"
+        };
+        line(f, "verdict", verdict)
     }
 }

@@ -126,6 +126,14 @@ impl Layer {
         self.config.get("trainable").is_none_or(|value| value != &Value::Bool(false))
     }
 
+    /// The layer that this one wraps, as `TimeDistributed` does; `None` when there is none that can
+    /// be read.
+    #[must_use]
+    pub fn wrapped(&self) -> Option<Self> {
+        let inner = self.config.get("layer").filter(|inner| inner.is_object())?;
+        parse_layer(inner, &BTreeSet::new(), &mut MAX_LAYERS.clone()).ok()
+    }
+
     fn as_input(&self) -> Input {
         let dtype = self.config.get("dtype").or_else(|| self.config.get("input_dtype"));
         // A policy instead of a type: {"class_name": "DTypePolicy", "config": {"name": …}}.

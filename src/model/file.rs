@@ -1,18 +1,24 @@
-//! A model file before ONNX Runtime sees it: whether it is one, and whether it may be loaded.
+//! A model file, as it was found; a Keras model with the ONNX model that was made of it.
 
 use std::{
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Serialize;
+use tempfile::TempPath;
 
 use crate::{
+    config::ModelConfig,
     digest,
     error::{RunError, with_causes},
+    freeze::{self, FreezeError, Frozen},
+    keras::{Fault, KerasFile},
     memory,
     onnx::OnnxFile,
+    recipe::Layout,
 };
 
 /// Protobuf's own limit for a message.
@@ -27,24 +33,57 @@ pub struct ModelFile {
     pub bytes: u64,
     /// SHA-256 of its bytes, in hexadecimal. External data files are not part of it.
     pub sha256: String,
+    /// The ONNX model that was made of it, when it is a Keras model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<PathBuf>,
+    /// Keeps a frozen model that belongs to nobody else until it is not needed any more.
+    #[serde(skip)]
+    #[expect(dead_code, reason = "dropping it removes the file")]
+    kept: Option<Arc<TempPath>>,
 }
 
 impl ModelFile {
-    /// Hashes a model file, and refuses what is no model at the first look.
+    /// Hashes a model file, and refuses what is no model at the first look. A Keras model is frozen,
+    /// unless the cache has it already.
     ///
     /// # Errors
     ///
-    /// `Model` for a file that cannot be read, is empty, is a Git LFS pointer or a web page.
+    /// `Model` for a file that cannot be read, is empty, is a Git LFS pointer or a web page, or a
+    /// Keras model that cannot be frozen.
     pub fn open(path: &Path) -> Result<Self, RunError> {
+        Self::open_for(path, freeze::Options::default())
+    }
+
+    /// The model of a job. Where a Keras model leaves the size open, the recipe's holds; and its
+    /// layout, where the recipe names one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ModelFile::open`].
+    pub fn of(config: &ModelConfig) -> Result<Self, RunError> {
+        Self::open_for(&config.path, options(config))
+    }
+
+    fn open_for(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
         let fail = |reason: &str| {
             RunError::Model(format!("cannot use the model {}: {reason}", path.display()))
         };
+        if is_keras_folder(path) || path.file_name().is_some_and(|name| name == "saved_model.pb") {
+            return Self::of_keras(path, options);
+        }
         if path.is_dir() {
-            return Self::open(&inside(path).map_err(|reason| fail(&reason))?);
+            let inside = inside(path).map_err(|reason| fail(&reason))?;
+            return Self::open_for(&inside, options);
         }
         // A pipe would have to be waited for, and cannot be read again by ONNX Runtime.
         if path.metadata().is_ok_and(|found| !found.is_file()) {
             return Err(fail("it is a pipe or device\nhint: give a regular file"));
+        }
+        let mut head = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
+        read.map_err(|error| fail(&error.to_string()))?;
+        if head.starts_with(b"\x89HDF") || head.starts_with(b"PK\x03\x04") {
+            return Self::of_keras(path, options);
         }
         if path.metadata().is_ok_and(|found| found.len() > MOST_BYTES) {
             return Err(fail(
@@ -52,41 +91,91 @@ impl ModelFile {
                  weights in a file beside it (external data)",
             ));
         }
-        let mut head = Vec::new();
-        let hashed = File::open(path).and_then(|mut file| {
-            file.by_ref().take(512).read_to_end(&mut head)?;
-            digest::of(head.as_slice().chain(file))
-        });
+        if let Some(reason) = foreign(&head) {
+            return Err(fail(reason));
+        }
+        let hashed = File::open(path).and_then(digest::of);
         let (bytes, sha256) = hashed.map_err(|error| fail(&error.to_string()))?;
-        let text = head.trim_ascii_start();
-        if text.starts_with(b"version https://git-lfs") {
-            return Err(fail(
-                "it is a Git LFS pointer, a few lines of text that stand for the model\n\
-                 hint: run `git lfs pull` in its repository",
-            ));
-        }
-        if text.starts_with(b"<!DOCTYPE") || text.starts_with(b"<html") {
-            return Err(fail(
-                "it is a web page\nhint: download the file itself, not the page about it",
-            ));
-        }
-        if head.starts_with(b"\x89HDF") || head.starts_with(b"PK\x03\x04") {
-            return Err(fail(
-                "it is a Keras model or another archive, and linnaeus runs ONNX\nhint: convert it, \
-                 for instance with tf2onnx; `linnaeus inspect` says what it wants to be fed",
-            ));
-        }
-        if head.get(4..8) == Some(b"TFL3") {
-            return Err(fail(
-                "it is a TensorFlow Lite model, and linnaeus runs ONNX\nhint: convert it, for \
-                 instance with `python -m tf2onnx.convert --tflite`",
-            ));
-        }
-        if bytes == 0 {
-            return Err(fail("it is empty"));
-        }
-        Ok(Self { path: path.to_owned(), bytes, sha256 })
+        Ok(Self { path: path.to_owned(), bytes, sha256, frozen: None, kept: None })
     }
+
+    fn of_keras(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
+        let file = KerasFile::open(path).map_err(|error| RunError::Model(with_causes(&error)))?;
+        let (bytes, sha256) = content(&file)?;
+        let frozen = freeze::stored(&file, &sha256, options).map_err(|error| refused(&error))?;
+        let path = file.path().to_owned();
+        Ok(Self { path, bytes, sha256, frozen: Some(frozen), kept: None })
+    }
+
+    /// A Keras model with what it was frozen to, which lies in `folder` as long as this is used.
+    ///
+    /// # Errors
+    ///
+    /// `Model` when it cannot be read, `Output` when nothing can be written to `folder`.
+    pub fn with_frozen(file: &KerasFile, frozen: &Frozen, folder: &Path) -> Result<Self, RunError> {
+        let (bytes, sha256) = content(file)?;
+        let fail = |source| RunError::Output { path: folder.to_owned(), source };
+        let temporary =
+            tempfile::Builder::new().prefix(".freezing-").suffix(".onnx").tempfile_in(folder);
+        let temporary = temporary.map_err(fail)?;
+        fs::write(temporary.path(), frozen.model.to_bytes()).map_err(fail)?;
+        let kept = temporary.into_temp_path();
+        let path = file.path().to_owned();
+        let frozen = Some(kept.to_path_buf());
+        Ok(Self { path, bytes, sha256, frozen, kept: Some(Arc::new(kept)) })
+    }
+
+    /// The ONNX model: the file itself, or what it was frozen to.
+    #[must_use]
+    pub fn onnx(&self) -> &Path {
+        self.frozen.as_deref().unwrap_or(&self.path)
+    }
+}
+
+/// How the Keras model of a job is frozen.
+#[must_use]
+pub fn options(config: &ModelConfig) -> freeze::Options {
+    let channels_first = config.recipe.layout == Some(Layout::Nchw);
+    freeze::Options { size: config.recipe.size, channels_first, fold: true }
+}
+
+fn content(file: &KerasFile) -> Result<(u64, String), RunError> {
+    freeze::content(file).map_err(|error| {
+        RunError::Model(format!("cannot use the model {}: {error}", file.path().display()))
+    })
+}
+
+/// The error of a model that cannot be frozen.
+#[must_use]
+pub fn refused(error: &FreezeError) -> RunError {
+    RunError::Model(with_causes(error))
+}
+
+fn is_keras_folder(path: &Path) -> bool {
+    let has = |name: &str| path.join(name).is_file();
+    !has("model.onnx") && (has("saved_model.pb") || has("config.json") && has("model.weights.h5"))
+}
+
+/// What a file is that begins so and is no model.
+fn foreign(head: &[u8]) -> Option<&'static str> {
+    let text = head.trim_ascii_start();
+    if text.starts_with(b"version https://git-lfs") {
+        return Some(
+            "it is a Git LFS pointer, a few lines of text that stand for the model\n\
+             hint: run `git lfs pull` in its repository",
+        );
+    }
+    if text.starts_with(b"<!DOCTYPE") || text.starts_with(b"<html") {
+        return Some("it is a web page\nhint: download the file itself, not the page about it");
+    }
+    if head.get(4..8) == Some(b"TFL3") {
+        return Some(
+            "it is a TensorFlow Lite model, and linnaeus runs ONNX and Keras models\nhint: give \
+             the Keras model that it was made of, or convert it, for instance with \
+             `python -m tf2onnx.convert --tflite`",
+        );
+    }
+    head.is_empty().then_some("it is empty")
 }
 
 /// The model in a folder: `model.onnx` or `onnx/model.onnx`, as Hugging Face's exporters put it, or
@@ -128,13 +217,24 @@ impl ModelFile {
         let fail = |reason: String| {
             RunError::Model(format!("cannot use the model {}: {reason}", self.path.display()))
         };
-        let bytes = fs::read(&self.path).map_err(|error| fail(error.to_string()))?;
+        let bytes = fs::read(self.onnx()).map_err(|error| fail(error.to_string()))?;
         OnnxFile::read(bytes.into()).map_err(|error| {
+            if let Some(graph) = self.tensorflow_graph() {
+                return graph;
+            }
             fail(format!(
                 "{}\nhint: compare its size or checksum with the original",
                 with_causes(&error)
             ))
         })
+    }
+
+    /// The refusal of a frozen graph of TensorFlow, with the command that converts it; `None` when
+    /// it is something else.
+    fn tensorflow_graph(&self) -> Option<RunError> {
+        let error = KerasFile::open(&self.path).err()?;
+        let graph = matches!(error.fault(), Fault::Foreign { what, .. } if what.contains("TensorFlow graph"));
+        graph.then(|| RunError::Model(with_causes(&error)))
     }
 }
 
@@ -146,7 +246,7 @@ impl ModelFile {
     /// As for [`ModelFile::read`], and `Model` for what [`OnnxFile::refusals`] says.
     pub fn admit(&self) -> Result<OnnxFile, RunError> {
         let onnx = self.read()?;
-        let refusals = onnx.refusals(&self.path, memory::limit().unwrap_or(u64::MAX));
+        let refusals = onnx.refusals(self.onnx(), memory::limit().unwrap_or(u64::MAX));
         let Some(first) = refusals.first() else { return Ok(onnx) };
         let others = match refusals.len() - 1 {
             0 => String::new(),

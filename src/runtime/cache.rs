@@ -9,12 +9,14 @@ use std::path::PathBuf;
 
 use flate2::read::DeflateDecoder;
 
-use crate::runtime::{RuntimeError, folders};
-
-pub(super) mod places;
-
-use crate::digest::{self, Hashing};
-use places::CacheFolder;
+use crate::{
+    digest::{self, Hashing},
+    folders::{
+        self,
+        cache::{self as places, CacheFolder},
+    },
+    runtime::RuntimeError,
+};
 
 /// A library carried in this executable.
 #[derive(Debug, Clone, Copy)]
@@ -52,13 +54,13 @@ impl Payload {
 /// # Errors
 /// No folder works, nor does memory where the system allows that.
 pub(super) fn place(payload: &Payload, folders: &[CacheFolder]) -> Result<Placed, RuntimeError> {
-    let mut tried = Vec::new();
-    for folder in folders {
-        match check(payload, folder).or_else(|_| store(payload, folder)) {
-            Ok(path) => return Ok(Placed { path, memory: None }),
-            Err(error) => tried.push(format!("  {}: {error}", folder.path.display())),
-        }
-    }
+    let placed = places::first_working(folders, |folder| {
+        check(payload, folder).or_else(|_| store(payload, folder))
+    });
+    let mut tried = match placed {
+        Ok(path) => return Ok(Placed { path, memory: None }),
+        Err(tried) => tried,
+    };
     in_memory(payload).map_err(|error| {
         tried.push(format!("  memory: {error}"));
         RuntimeError::NoPlace { tried: tried.join("\n") }
@@ -87,17 +89,11 @@ fn check(payload: &Payload, folder: &CacheFolder) -> io::Result<PathBuf> {
 }
 
 fn store(payload: &Payload, folder: &CacheFolder) -> io::Result<PathBuf> {
-    let leaf = places::create(folder, &payload.leaf())?;
-    let path = leaf.join(payload.file_name);
-    let mut temporary = tempfile::Builder::new().prefix(".unpacking-").tempfile_in(&leaf)?;
-    inflate(payload, temporary.as_file_mut())?;
-    folders::set_mode(temporary.path(), 0o644)?;
-    temporary.as_file().sync_all()?;
-    match temporary.persist(&path) {
-        Ok(_) => Ok(path),
-        // A library in use cannot be replaced on Windows; another process then made it just now.
-        Err(error) => check(payload, folder).map_err(|_| error.error),
-    }
+    places::store(
+        (folder, &payload.leaf(), payload.file_name),
+        |file| inflate(payload, file),
+        || check(payload, folder).is_ok(),
+    )
 }
 
 /// Writes the unpacked library, and refuses bytes other than the pinned ones.

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use crate::runtime::{Located, Runtime, RuntimeError, RuntimeRequest, folders, install, locate};
+use crate::folders::{self, cache as places};
+use crate::runtime::{Located, Runtime, RuntimeError, RuntimeRequest, install, locate};
 #[cfg(feature = "bundled")]
 use crate::runtime::{
     bundle::PAYLOAD,
-    cache::{self, Payload, places},
+    cache::{self, Payload},
 };
 
 /// Which ONNX Runtime is used, and which others could be; several aligned lines when displayed.

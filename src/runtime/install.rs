@@ -11,8 +11,9 @@ use flate2::read::DeflateDecoder;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{self, Hashing};
+use crate::folders;
 use crate::runtime::pip::{self, PipError};
-use crate::runtime::{RuntimeError, folders, wheel};
+use crate::runtime::{RuntimeError, wheel};
 
 pub(in crate::runtime) mod pins;
 

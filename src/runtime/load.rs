@@ -106,9 +106,9 @@ fn open(located: &Located) -> Result<Open, RuntimeError> {
 
 #[cfg(feature = "bundled")]
 fn open_carried() -> Result<Open, RuntimeError> {
+    use crate::folders::{self, cache as places};
     use crate::runtime::bundle::PAYLOAD;
-    use crate::runtime::cache::{self, Placed, places};
-    use crate::runtime::folders;
+    use crate::runtime::cache::{self, Placed};
 
     let folders = places::caches(&folders::process_variable);
     let Placed { path, memory } = cache::place(&PAYLOAD, &folders)?;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use linnaeus::{detect, inspect::KerasReport, keras::KerasFile, recipe::RecipeSpec};
+use linnaeus::{detect, freeze, inspect::KerasReport, keras::KerasFile, recipe::RecipeSpec};
 
 /// Most bytes of weights of one case that are read.
 const MAX_BYTES: usize = 1 << 24;
@@ -45,5 +45,11 @@ fn examine(path: &Path) {
         let Some(rest) = elements.and_then(|elements| left.checked_sub(elements)) else { continue };
         left = rest;
         _ = file.read(weight);
+    }
+    if left > 0 {
+        match freeze::freeze(&file, freeze::Options::default()) {
+            Ok(frozen) => drop(frozen.model.to_bytes()),
+            Err(error) => drop(error.to_string()),
+        }
     }
 }

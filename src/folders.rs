@@ -5,28 +5,31 @@ use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The user's cache folder.
+pub(crate) mod cache;
+
 /// How environment variables are read; tests pass their own.
-pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub(crate) type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Reads a variable of this process.
-pub(super) fn process_variable(name: &str) -> Option<OsString> {
+pub(crate) fn process_variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
 /// Returns the folder for data worth keeping, or none when the environment names no home.
-pub(super) fn data(variables: Variables) -> Option<PathBuf> {
+pub(crate) fn data(variables: Variables) -> Option<PathBuf> {
     named(variables, "LINNAEUS_DATA_DIR").or_else(|| platform_data(variables))
 }
 
 /// Returns the folder that one of our own variables names, made absolute.
-pub(super) fn named(variables: Variables, name: &str) -> Option<PathBuf> {
+pub(crate) fn named(variables: Variables, name: &str) -> Option<PathBuf> {
     let value = variables(name).filter(|value| !value.is_empty())?;
     std::path::absolute(PathBuf::from(value)).ok()
 }
 
 /// A folder variable of the system; relative values are void, as the XDG base directory
 /// specification asks.
-pub(super) fn absolute_only(variables: Variables, name: &str) -> Option<PathBuf> {
+pub(crate) fn absolute_only(variables: Variables, name: &str) -> Option<PathBuf> {
     variables(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
@@ -44,7 +47,7 @@ fn platform_data(variables: Variables) -> Option<PathBuf> {
 
 /// Returns the folder of the XDG variable `name`, or the one inside the home.
 #[cfg(not(windows))]
-pub(super) fn xdg_or_home(variables: Variables, name: &str, inside_home: &str) -> Option<PathBuf> {
+pub(crate) fn xdg_or_home(variables: Variables, name: &str, inside_home: &str) -> Option<PathBuf> {
     let base = absolute_only(variables, name)
         .or_else(|| Some(absolute_only(variables, "HOME")?.join(inside_home)))?;
     Some(base.join("linnaeus"))
@@ -52,14 +55,14 @@ pub(super) fn xdg_or_home(variables: Variables, name: &str, inside_home: &str) -
 
 /// Whether every user of this machine may change the file.
 #[cfg(unix)]
-pub(super) fn is_world_writable(found: &Metadata) -> bool {
+pub(crate) fn is_world_writable(found: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     found.mode() & 0o002 != 0
 }
 
 /// Never: file modes of this system do not tell.
 #[cfg(not(unix))]
-pub(super) fn is_world_writable(_found: &Metadata) -> bool {
+pub(crate) fn is_world_writable(_found: &Metadata) -> bool {
     false
 }
 
@@ -68,7 +71,7 @@ pub(super) fn is_world_writable(_found: &Metadata) -> bool {
 /// # Errors
 /// `PermissionDenied`, with a sentence naming the path.
 #[cfg(unix)]
-pub(super) fn trust(path: &Path, found: &Metadata) -> io::Result<()> {
+pub(crate) fn trust(path: &Path, found: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     let owner = found.uid();
     if owner != 0 && owner != rustix::process::geteuid().as_raw() {
@@ -85,7 +88,7 @@ pub(super) fn trust(path: &Path, found: &Metadata) -> io::Result<()> {
 /// # Errors
 /// The rights cannot be changed.
 #[cfg(unix)]
-pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+pub(crate) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
@@ -93,31 +96,32 @@ pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 /// Does nothing: this system has other rights, which files inherit from their folder.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "fails on Unix")]
-pub(super) fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
+pub(crate) fn set_mode(_path: &Path, _mode: u32) -> io::Result<()> {
     Ok(())
 }
 
 /// Passes always: the folders used on this system are the user's own by default.
 #[cfg(not(unix))]
 #[expect(clippy::unnecessary_wraps, reason = "fails on Unix")]
-pub(super) fn trust(_path: &Path, _found: &Metadata) -> io::Result<()> {
+pub(crate) fn trust(_path: &Path, _found: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
 /// The error for a path that is not trusted.
-#[cfg(any(unix, feature = "bundled"))]
-pub(super) fn refuse(path: &Path, why: &str) -> io::Error {
+pub(crate) fn refuse(path: &Path, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", path.display()))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     fn variables(pairs: &'static [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
         move |name| pairs.iter().find(|pair| pair.0 == name).map(|pair| pair.1.into())
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn our_own_variable_comes_before_xdg_before_home() {
         assert_eq!(data(&variables(&[])), None);

@@ -1,12 +1,12 @@
-//! Which folders may take the unpacked library, and making them.
+//! Which folders may take what can be made again, and putting files there that nobody else wrote.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::runtime::folders::{self, Variables, named, refuse, trust};
+use super::{self as folders, Variables, named, refuse, trust};
 
-/// A folder that may take the unpacked library.
+/// A folder that may take files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CacheFolder {
     /// Its path, absolute.
@@ -108,6 +108,51 @@ fn allow_existing(made: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made,
     }
+}
+
+/// Puts a file into `leaf` of `folder`: it appears whole, by a rename, or not at all, and others may
+/// only read it. `sound` says whether a file of that name that is already there will do as well:
+/// one that is in use cannot be replaced on Windows.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn store(
+    (folder, leaf, file_name): (&CacheFolder, &str, &str),
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+    sound: impl FnOnce() -> bool,
+) -> io::Result<PathBuf> {
+    let leaf = create(folder, leaf)?;
+    let path = leaf.join(file_name);
+    let mut temporary = tempfile::Builder::new().prefix(".unpacking-").tempfile_in(&leaf)?;
+    write(temporary.as_file_mut())?;
+    folders::set_mode(temporary.path(), 0o644)?;
+    temporary.as_file().sync_all()?;
+    match temporary.persist(&path) {
+        Ok(_) => Ok(path),
+        Err(error) if sound() => {
+            drop(error);
+            Ok(path)
+        }
+        Err(error) => Err(error.error),
+    }
+}
+
+/// What `attempt` gives for the first folder that works.
+///
+/// # Errors
+/// What stood against each of them, as lines.
+pub(crate) fn first_working<T>(
+    folders: &[CacheFolder],
+    attempt: impl Fn(&CacheFolder) -> io::Result<T>,
+) -> Result<T, Vec<String>> {
+    let mut tried = Vec::new();
+    for folder in folders {
+        match attempt(folder) {
+            Ok(found) => return Ok(found),
+            Err(error) => tried.push(format!("  {}: {error}", folder.path.display())),
+        }
+    }
+    Err(tried)
 }
 
 #[cfg(all(test, target_os = "linux"))]

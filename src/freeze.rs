@@ -1,0 +1,116 @@
+//! A Keras model as an ONNX model.
+//!
+//! Images lie in the network as N×channels×height×width, whatever Keras calls its axes; batch
+//! normalisation is part of the convolution before it; what only training needs is gone. Nothing of
+//! the file is executed, and what is not known is refused by its name.
+
+use serde::Serialize;
+
+use crate::{
+    geometry::Size,
+    keras::{KerasError, KerasFile},
+    onnx::proto::ModelProto,
+};
+
+mod array;
+mod call;
+mod emit;
+mod fold;
+mod graph;
+mod layer;
+mod network;
+mod refusal;
+mod settings;
+mod stored;
+mod value;
+
+pub use fold::Folded;
+pub use refusal::{FreezeError, Refused};
+pub use stored::{content, stored};
+
+/// How a model is frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The sides of the images, where the model leaves them open.
+    pub size: Option<Size>,
+    /// Whether images are fed as N×channels×height×width, although Keras has the channels last.
+    pub channels_first: bool,
+    /// Whether layers are folded into each other. Without it every layer is there by itself, for
+    /// comparison.
+    pub fold: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { size: None, channels_first: false, fold: true }
+    }
+}
+
+/// A frozen model.
+#[derive(Debug, Clone)]
+pub struct Frozen {
+    /// The ONNX model.
+    pub model: ModelProto,
+    /// What was done.
+    pub summary: Summary,
+}
+
+/// What was done to freeze a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Layers of the Keras model, those of nested models included.
+    pub layers: usize,
+    /// Numbers in its weights, as Keras's `count_params` counts them.
+    pub parameters: u64,
+    /// Nodes of the ONNX graph.
+    pub nodes: usize,
+    /// Nodes among them that only move axes.
+    pub transposes: usize,
+    /// Layers and nodes that became part of others, or were left out.
+    pub folded: Folded,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Freezes a model.
+///
+/// # Errors
+///
+/// [`FreezeError::Refused`], with the layers, when some cannot be converted; that of reading the
+/// weights; and [`FreezeError::Unusable`].
+pub fn freeze(file: &KerasFile, options: Options) -> Result<Frozen, FreezeError> {
+    refusal::look_over(file)?;
+    let mut network = network::convert(file, options)?;
+    let parameters = parameters(file)?;
+    let folded = Folded {
+        silent_layers: network.silent,
+        ..if options.fold {
+            fold::fold(&mut network.graph, &network.outputs)
+        } else {
+            Folded::default()
+        }
+    };
+    let notes = std::mem::take(&mut network.notes);
+    let model = emit::model(network, file)?;
+    let nodes = model.graph.as_ref().map_or(&[][..], |graph| &graph.node);
+    let summary = Summary {
+        layers: file.model().walk().iter().filter(|(_, layer)| !layer.is_input()).count(),
+        parameters,
+        nodes: nodes.len(),
+        transposes: nodes.iter().filter(|node| node.op_type == "Transpose").count(),
+        folded,
+        notes,
+    };
+    Ok(Frozen { model, summary })
+}
+
+/// The layers that stand against freezing a model, by their classes. Their settings may still.
+#[must_use]
+pub fn refused_layers(file: &KerasFile) -> Vec<Refused> {
+    refusal::refused_layers(file)
+}
+
+fn parameters(file: &KerasFile) -> Result<u64, KerasError> {
+    let count = |shape: &[usize]| shape.iter().map(|&side| side as u64).product::<u64>();
+    Ok(file.weight_index()?.iter().map(|weight| count(&weight.shape)).sum())
+}

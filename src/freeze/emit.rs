@@ -1,0 +1,158 @@
+//! The finished graph as ONNX messages.
+
+use std::collections::HashSet;
+
+use super::{
+    graph::{Attribute, Constant, Node},
+    network::Network,
+    refusal::FreezeError,
+    value::{Order, Value},
+};
+use crate::{
+    keras::KerasFile,
+    onnx::{
+        ElementType,
+        proto::{
+            AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
+            OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue,
+            ValueInfoProto, attribute_kind,
+        },
+    },
+};
+
+/// The operator set: the first with `LayerNormalization`, so that ONNX Runtime from 1.12 on loads
+/// it.
+const OPSET: i64 = 17;
+
+/// The file format that goes with it.
+const IR_VERSION: i64 = 8;
+
+/// Bytes that protobuf allows in a message.
+const MAX_BYTES: usize = (1 << 31) - 1;
+
+/// Makes the messages. Constants that no node uses are left out.
+pub(super) fn model(network: Network, file: &KerasFile) -> Result<ModelProto, FreezeError> {
+    let Network { mut graph, inputs, outputs, .. } = network;
+    let nodes = live(std::mem::take(&mut graph.nodes), &outputs);
+    let mut initializer = Vec::new();
+    let mut bytes = 0usize;
+    for name in nodes.iter().flat_map(|node| &node.inputs) {
+        let Some(constant) = graph.constants.remove(name) else { continue };
+        let tensor = tensor(name, constant);
+        bytes = bytes.saturating_add(tensor.raw_data.len());
+        initializer.push(tensor);
+    }
+    if bytes > MAX_BYTES - (16 << 20) {
+        let what = format!(
+            "its weights take {bytes} bytes, and an ONNX file holds 2 GiB\nhint: export it to ONNX \
+             where Keras runs, with its weights in a second file"
+        );
+        return Err(FreezeError::Unusable { path: file.path().to_owned(), what });
+    }
+    let name = &file.model().name;
+    let graph = GraphProto {
+        node: nodes.into_iter().map(node).collect(),
+        name: if name.is_empty() { "model".to_owned() } else { name.clone() },
+        initializer,
+        input: inputs.iter().map(value_info).collect(),
+        output: outputs.iter().map(value_info).collect(),
+        ..GraphProto::default()
+    };
+    Ok(ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: "linnaeus".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(graph),
+        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+        ..ModelProto::default()
+    })
+}
+
+/// The nodes that the outputs need, in their order.
+fn live(nodes: Vec<Node>, outputs: &[Value]) -> Vec<Node> {
+    let mut needed: HashSet<String> = outputs.iter().map(|output| output.name.clone()).collect();
+    let mut kept = Vec::new();
+    for node in nodes.into_iter().rev() {
+        if needed.contains(&node.output) {
+            needed.extend(node.inputs.iter().cloned());
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    kept
+}
+
+fn node(node: Node) -> NodeProto {
+    NodeProto {
+        input: node.inputs,
+        name: node.output.clone(),
+        output: vec![node.output],
+        op_type: node.operator.to_owned(),
+        attribute: node.attributes.into_iter().map(attribute).collect(),
+        domain: String::new(),
+    }
+}
+
+fn attribute((name, value): (&'static str, Attribute)) -> AttributeProto {
+    let empty = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
+    match value {
+        Attribute::Int(i) => AttributeProto { i, kind: attribute_kind::INT, ..empty },
+        Attribute::Ints(ints) => AttributeProto { ints, kind: attribute_kind::INTS, ..empty },
+        Attribute::Float(f) => AttributeProto { f, kind: attribute_kind::FLOAT, ..empty },
+        Attribute::Text(text) => {
+            AttributeProto { s: text.as_bytes().into(), kind: attribute_kind::STRING, ..empty }
+        }
+    }
+}
+
+fn tensor(name: &str, constant: Constant) -> TensorProto {
+    let (dims, data_type, raw): (Vec<i64>, ElementType, Vec<u8>) = match constant {
+        Constant::Floats(array) => {
+            let raw = array.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (array.shape.iter().map(|&side| side as i64).collect(), ElementType::F32, raw)
+        }
+        Constant::Whole(values) => {
+            let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (vec![values.len() as i64], ElementType::I64, raw)
+        }
+    };
+    TensorProto {
+        dims,
+        data_type: data_type.0,
+        name: name.to_owned(),
+        raw_data: raw.into(),
+        ..TensorProto::default()
+    }
+}
+
+/// Name, type and sides. Sides that are open have the same name wherever they are equal.
+fn value_info(value: &Value) -> ValueInfoProto {
+    let mut sides: Vec<(String, Option<usize>)> = match value.rank() {
+        4 => ["height", "width", "channels"].map(str::to_owned).to_vec(),
+        rank => (1..rank.max(1)).map(|axis| format!("side_{axis}")).collect(),
+    }
+    .into_iter()
+    .zip(value.shape.iter().skip(1).copied())
+    .collect();
+    if value.order == Order::ChannelsFirst {
+        sides.rotate_right(1);
+    }
+    let dimension = |(name, side): (String, Option<usize>)| Dimension {
+        value: Some(match side {
+            Some(side) => DimensionValue::Fixed(side as i64),
+            None => DimensionValue::Named(name),
+        }),
+        denotation: String::new(),
+    };
+    let batch = ("batch".to_owned(), None);
+    let dim = std::iter::once(batch).chain(sides).map(dimension).collect();
+    let tensor =
+        TensorType { elem_type: ElementType::F32.0, shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto {
+        name: value.name.clone(),
+        r#type: Some(TypeProto {
+            value: Some(TypeValue::Tensor(tensor)),
+            denotation: String::new(),
+        }),
+    }
+}
