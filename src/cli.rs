@@ -9,8 +9,10 @@ use clap::{
 use clap_complete::Shell;
 
 mod options;
+mod reports;
 
 pub(crate) use options::{Options, Using};
+pub(crate) use reports::{Compare, Evaluate};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -156,6 +158,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "X", default_value_t = 0.0)]
         tolerance: f32,
     },
+    /// Say what saved predictions are worth: a page with figures and images, and tables
+    #[command(after_help = reports::EVALUATE_EXAMPLES)]
+    Evaluate(Box<Evaluate>),
+    /// Say whether a second run is better than a first on the same images
+    #[command(after_help = reports::COMPARE_EXAMPLES)]
+    Compare(Box<Compare>),
     /// List the recipes that have names, or show one
     Presets {
         /// One of them, to be shown as lines of a job file

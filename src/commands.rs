@@ -16,6 +16,7 @@ use linnaeus::{
 
 mod classify;
 mod models;
+mod reports;
 
 use classify::classify;
 pub(crate) use classify::refuse;
@@ -46,6 +47,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
             models::tensor(&image, &using.into_job(model), &output)
         }
         Command::TensorDiff { a, b, tolerance } => models::tensor_diff(&a, &b, tolerance),
+        Command::Evaluate(flags) => reports::evaluate(*flags),
+        Command::Compare(flags) => reports::compare(*flags),
         Command::Presets { name } => models::presets(name.as_deref()),
         Command::Runtime { action: None, onnxruntime } => {
             let request = RuntimeRequest { explicit: onnxruntime, gpu_wanted: true };

@@ -15,6 +15,7 @@ use crate::{
 
 mod contain;
 mod ending;
+mod gif;
 pub mod jpeg;
 mod orient;
 mod raster;

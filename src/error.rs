@@ -275,6 +275,8 @@ pub enum Exit {
     Empty,
     /// Stopped early: more images failed than `max-errors` allows.
     TooManyErrors,
+    /// A gate of `evaluate` or `compare` failed.
+    Gate,
     /// Stopped early by `stop-after` or `limit`; the same command goes on.
     Budget,
     /// The model, labels, recipe, runtime or device cannot be used.
@@ -297,13 +299,14 @@ pub enum Exit {
 
 impl Exit {
     /// Every status, in the order of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Complete,
         Self::Internal,
         Self::Usage,
         Self::SomeFailed,
         Self::Empty,
         Self::TooManyErrors,
+        Self::Gate,
         Self::Budget,
         Self::Model,
         Self::Locked,
@@ -327,6 +330,7 @@ impl Exit {
             Self::SomeFailed => 3,
             Self::Empty => 4,
             Self::TooManyErrors => 5,
+            Self::Gate => 6,
             Self::Budget => 7,
             Self::Model => 10,
             Self::Locked => 11,
@@ -361,6 +365,7 @@ impl Exit {
             Self::SomeFailed => "the output is complete; some rows say why an image failed",
             Self::Empty => "no image was found; the old output is left as it was",
             Self::TooManyErrors => "stopped early: more images failed than `max-errors` allows",
+            Self::Gate => "a gate of `evaluate` or `compare` failed",
             Self::Model => "the model, labels, recipe, runtime or device cannot be used",
             Self::Budget => "stopped by `stop-after` or `limit`; the same command goes on",
             Self::Locked => "another run is writing the same output",
@@ -387,6 +392,6 @@ mod tests {
     #[test]
     fn exit_codes_are_a_published_contract() {
         let codes = Exit::ALL.map(Exit::code);
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 7, 10, 11, 12, 13, 74, 129, 130, 143]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 74, 129, 130, 143]);
     }
 }

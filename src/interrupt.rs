@@ -77,6 +77,8 @@ pub enum Asked {
     Stop(Exit),
     /// To stop at once: a second one. The program ends as soon as this was heard.
     StopNow(Exit),
+    /// What was in flight has not ended within its grace. The program ends as soon as this was heard.
+    GraceOver(Exit),
     /// Where the run is (SIGUSR1).
     Status,
 }
@@ -87,10 +89,13 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Time to tell that the program stops at once, to somebody who may not be reading.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
+/// Time to tell everybody that the grace is over: nobody is in such a hurry then.
+const LAST_DEEDS: Duration = Duration::from_secs(5);
+
 /// Listens for SIGINT, SIGTERM, SIGHUP and SIGUSR1 as long as the process lives. Once a stop was
 /// asked for, by a signal or a budget, what is in flight has `grace`; then the process ends, and
-/// another run goes on from the last checkpoint. `hear` is called on a thread of its own: one that cannot write must not keep a second signal from ending the
-/// process.
+/// another run goes on from the last checkpoint. `hear` is called on a thread of its own: one that
+/// cannot write must not keep a second signal from ending the process.
 ///
 /// # Errors
 ///
@@ -112,16 +117,17 @@ pub fn listen(
     thread::Builder::new().name("telling".into()).spawn(move || {
         for asked in asking {
             hear(asked);
-            if matches!(asked, Asked::StopNow(_)) {
+            if matches!(asked, Asked::StopNow(_) | Asked::GraceOver(_)) {
                 let _ = heard.send(());
             }
         }
     })?;
     // It has to outlive every scope: a second signal must end a program that hangs.
     thread::Builder::new().name("signals".into()).spawn(move || {
-        let status = runtime.block_on(end_at_once(signals, &stop, grace, &asked));
-        let _ = asked.send(Asked::StopNow(status));
-        let _ = last_words.recv_timeout(LAST_WORDS);
+        let (end, patience) = runtime.block_on(end_at_once(signals, &stop, grace, &asked));
+        let _ = asked.send(end);
+        let _ = last_words.recv_timeout(patience);
+        let (Asked::StopNow(status) | Asked::GraceOver(status)) = end else { return };
         #[expect(clippy::exit, reason = "the second signal asks for exactly this")]
         std::process::exit(i32::from(status.code()));
     })?;
@@ -134,7 +140,7 @@ async fn end_at_once(
     stop: &Stop,
     grace: Duration,
     asked: &mpsc::Sender<Asked>,
-) -> Exit {
+) -> (Asked, Duration) {
     // Not `stop`'s first request: a budget may have made that.
     let mut heard_one = false;
     let mut asked_at = None;
@@ -143,7 +149,7 @@ async fn end_at_once(
             Ok(None) => {
                 let _ = asked.send(Asked::Status);
             }
-            Ok(Some(status)) if heard_one => return status,
+            Ok(Some(status)) if heard_one => return (Asked::StopNow(status), LAST_WORDS),
             Ok(Some(status)) => {
                 heard_one = true;
                 let _ = stop.request(status);
@@ -155,7 +161,7 @@ async fn end_at_once(
                 };
                 let at: &Instant = asked_at.get_or_insert_with(Instant::now);
                 if at.elapsed() >= grace {
-                    return status;
+                    return (Asked::GraceOver(status), LAST_DEEDS);
                 }
             }
         }

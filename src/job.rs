@@ -12,8 +12,10 @@ use toml::de::DeTable;
 
 use crate::{device::Device, error::RunError, recipe::RecipeSpec};
 
+mod evaluate;
 mod values;
 
+pub use evaluate::EvaluateSpec;
 pub use values::{Deleted, Format, Incremental, LogFormat, MaxErrors, Span};
 
 /// Defines [`Job`], its list of keys and its merging from one list, so that a key is said once.
@@ -33,11 +35,14 @@ macro_rules! keys {
             /// How images are prepared.
             #[serde(skip_serializing_if = "is_unsaid")]
             pub recipe: RecipeSpec,
+            /// What shall be evaluated after the run.
+            #[serde(skip_serializing_if = "EvaluateSpec::is_unsaid")]
+            pub evaluate: EvaluateSpec,
         }
 
         impl Job {
             /// The keys of a job file.
-            pub const KEYS: &[&str] = &[$($key,)+ "recipe"];
+            pub const KEYS: &[&str] = &[$($key,)+ "recipe", "evaluate"];
 
             /// Takes every key that `flags` sets, and keeps the others.
             #[must_use]
@@ -45,6 +50,7 @@ macro_rules! keys {
                 Self {
                     $($field: flags.$field.or(self.$field),)+
                     recipe: self.recipe.overridden_by(flags.recipe),
+                    evaluate: if flags.evaluate.is_unsaid() { self.evaluate } else { flags.evaluate },
                 }
             }
         }
@@ -176,6 +182,10 @@ impl Job {
         if let Some(recipe) = table.get_ref().get("recipe").and_then(|r| r.get_ref().as_table()) {
             check_keys(recipe, &RecipeSpec::KEYS, " under `[recipe]`", &place)?;
         }
+        let evaluate = table.get_ref().get("evaluate").and_then(|e| e.get_ref().as_table());
+        if let Some(evaluate) = evaluate {
+            check_keys(evaluate, &EvaluateSpec::KEYS, " under `[evaluate]`", &place)?;
+        }
         toml::from_str(text).map_err(|error| bad_toml(&error, &place))
     }
 
@@ -226,6 +236,7 @@ impl Job {
             &mut self.metrics_file,
         ];
         let all = single.into_iter().flatten().chain(self.inputs.iter_mut().flatten());
+        let all = all.chain(self.evaluate.paths_mut());
         all.filter(|path| path.as_os_str() != "-" && path.as_os_str() != "none")
     }
 
@@ -300,6 +311,7 @@ mod tests {
         for (text, wanted) in [
             ("model = 'm'\nbatchsize = 3\n", ["jobs/a.toml:2", "`batchsize`", "`batch-size`"]),
             ("model = 'm'\n\n[recipe]\nmeen = 1\n", ["jobs/a.toml:4", "`meen`", "`mean`"]),
+            ("[evaluate]\ntruht = 'a'\n", ["jobs/a.toml:2", "`truht`", "`truth`"]),
         ] {
             let message = parse(text).unwrap_err().to_string();
             for word in wanted {
@@ -352,7 +364,8 @@ mod tests {
                     limit = 9\ngrace = '20s'\nallow-empty = true\nlog-format = 'json'\n\
                     log-file = 'l'\nmetrics-file = 'm.prom'\non-success = ['a', '-b']\n\
                     on-failure = ['c']\n[recipe]\n\
-                    mean = [0.485, 0.456, 0.406]\nscale = '1/255'\n";
+                    mean = [0.485, 0.456, 0.406]\nscale = '1/255'\n[evaluate]\n\
+                    truth = 't.csv'\nthumbnails = 0\n";
         let job = parse(text).unwrap();
         let printed = job.to_toml().unwrap();
         assert_eq!(parse(&printed).unwrap(), job, "{printed}");

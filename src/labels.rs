@@ -266,12 +266,12 @@ fn sha256_of(text: &str) -> String {
 }
 
 /// The first of several names of a class.
-fn first_name(name: &str) -> &str {
+pub(crate) fn first_name(name: &str) -> &str {
     name.split(',').next().unwrap_or(name)
 }
 
 /// A name without what its spellings differ in.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     name.trim().to_lowercase().replace(['_', '-'], " ")
 }
 

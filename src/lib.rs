@@ -93,6 +93,33 @@ pub mod onnx;
 /// Rows to a file that appears whole or not at all.
 pub mod output;
 
+/// Saved predictions, read back.
+pub mod predictions;
+
+/// What images really show, as a person says it.
+pub mod truth;
+
+/// What predictions are worth.
+pub mod metrics;
+
+/// Small pictures of images.
+pub mod thumbnail;
+
+/// A run that is over.
+pub mod saved_run;
+
+/// Conditions that a report has to meet.
+pub mod gate;
+
+/// What a run is worth.
+pub mod evaluate;
+
+/// Whether another run is better.
+pub mod compare;
+
+/// Reports as pages and tables.
+pub mod report;
+
 /// What a run classifies, frozen before the first image is read.
 pub mod list;
 

@@ -25,6 +25,7 @@ mod row;
 pub const PARTIAL: &str = ".partial";
 
 pub use previous::Previous;
+pub(crate) use row::{begins_formula, guarded_path, write_cells};
 pub use row::{decode_name, encode_name};
 
 /// What is written: format, classes per row, and their names.
@@ -382,6 +383,17 @@ impl Output {
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
+    name.into()
+}
+
+/// The path of a file from its `path` cell.
+#[must_use]
+pub fn name_path(cell: &str) -> PathBuf {
+    let name = decode_name(cell);
+    #[cfg(unix)]
+    let name = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(name);
+    #[cfg(not(unix))]
+    let name = String::from_utf8_lossy(&name).into_owned();
     name.into()
 }
 

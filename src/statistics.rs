@@ -1,5 +1,11 @@
 //! How much a figure from a sample says: intervals, paired tests, information. Pure.
 
+mod exact;
+mod normal;
+
+pub use exact::Fisher;
+pub use normal::two_sided;
+
 /// 97.5 % quantile of the normal distribution: two-sided intervals of 95 %.
 const Z: f64 = 1.959_963_984_540_054;
 
@@ -9,14 +15,22 @@ const Z: f64 = 1.959_963_984_540_054;
 /// Without any count the interval is everything.
 #[must_use]
 pub fn wilson(hits: u64, count: u64) -> [f64; 2] {
+    wilson_within(hits, count, Z)
+}
+
+/// Wilson's interval as [`wilson`], `z` standard deviations wide; see [`two_sided`].
+#[must_use]
+pub fn wilson_within(hits: u64, count: u64, z: f64) -> [f64; 2] {
     if count == 0 {
         return [0.0, 1.0];
     }
     let (n, share) = (count as f64, hits as f64 / count as f64);
-    let centre = share + Z * Z / (2.0 * n);
-    let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    let scale = 1.0 + Z * Z / n;
-    [((centre - spread) / scale).max(0.0), ((centre + spread) / scale).min(1.0)]
+    let centre = share + z * z / (2.0 * n);
+    let spread = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + z * z / n;
+    // At a share of 0 or 1 an end is that share, but for rounding.
+    let [low, high] = [centre - spread, centre + spread].map(|end| end / scale);
+    [low.clamp(0.0, share), high.clamp(share, 1.0)]
 }
 
 /// Two-sided mid-p value of `McNemar`'s test: `only_a` items that only the first gets right,
@@ -43,6 +57,34 @@ pub fn mcnemar_mid_p(only_a: u64, only_b: u64) -> f64 {
         return 1.0 - 0.5 * observed;
     }
     (2.0 * tail - observed).clamp(0.0, 1.0)
+}
+
+/// An interval of the difference of two shares of the same items, second less first, `z` standard
+/// deviations wide: `only_a` are right in the first only, `only_b` in the second only, of `count`.
+///
+/// D. G. Bonett and R. M. Price, *Adjusted Wald confidence interval for a difference of binomial
+/// proportions based on paired data* (2012). It is no point where nothing differs.
+#[must_use]
+pub fn paired_difference([only_a, only_b, count]: [u64; 3], z: f64) -> [f64; 2] {
+    let n = count as f64 + 2.0;
+    let [a, b] = [only_a, only_b].map(|only| (only as f64 + 1.0) / n);
+    let spread = z * ((a + b - (b - a).powi(2)) / n).sqrt();
+    [b - a - spread, b - a + spread].map(|end| end.clamp(-1.0, 1.0))
+}
+
+/// Two-sided p value of the exact `McNemar` test, which never claims too much.
+///
+/// Twice the tail of the binomial distribution, see [`mcnemar_mid_p`].
+#[must_use]
+pub fn mcnemar_exact_p(only_a: u64, only_b: u64) -> f64 {
+    // The mid-p value leaves out half of what was observed on either side.
+    let (n, k) = (only_a + only_b, only_a.min(only_b));
+    if only_a == only_b {
+        return 1.0;
+    }
+    let ln_factorial = |count: u64| (1..=count).map(|i| (i as f64).ln()).sum::<f64>();
+    let ln_choose = ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k);
+    (mcnemar_mid_p(only_a, only_b) + (ln_choose + n as f64 * 0.5f64.ln()).exp()).min(1.0)
 }
 
 /// Holm's step-down adjustment: p values that hold for all comparisons of a family together.
@@ -184,7 +226,23 @@ mod tests {
         close(mcnemar_mid_p(6, 2), 2.0 * (1.0 + 8.0 + 28.0) / 256.0 - 28.0 / 256.0);
         close(mcnemar_mid_p(4, 4), 1.0 - 0.5 * 70.0 / 256.0);
         close(mcnemar_mid_p(0, 0), 1.0);
+        close(mcnemar_exact_p(0, 5), 2.0 / 32.0);
+        close(mcnemar_exact_p(6, 2), 2.0 * (1.0 + 8.0 + 28.0) / 256.0);
+        close(mcnemar_exact_p(4, 4), 1.0);
         assert!(mcnemar_mid_p(400, 300) < 0.001 && mcnemar_mid_p(100_000, 1) < 1e-300);
+    }
+
+    #[test]
+    fn a_paired_difference_is_the_formulas_and_no_point() {
+        // By the paper's formula, computed in Python.
+        for (counts, [low, high]) in [
+            ([5, 20, 200], [0.024891150788600803, 0.12362370069654771]),
+            ([0, 0, 48], [-0.055436152973987116, 0.055436152973987116]),
+        ] {
+            let [found_low, found_high] = paired_difference(counts, two_sided(0.95));
+            close(found_low, low);
+            close(found_high, high);
+        }
     }
 
     #[test]

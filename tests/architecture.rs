@@ -22,14 +22,16 @@ const MAX_LINES: usize = 600;
 const EMPTY_NAMES: [&str; 7] = ["utils", "util", "common", "helpers", "helper", "misc", "mod"];
 
 /// Each outside crate, and the files and folders that alone may use it.
-const OWNERS: [(&str, &[&str]); 18] = [
+const OWNERS: [(&str, &[&str]); 20] = [
     ("image", &["decode/"]),
-    ("libjpeg_turbo_rs", &["decode/jpeg.rs", "decode/jpeg/"]),
+    ("libjpeg_turbo_rs", &["decode/jpeg.rs", "decode/jpeg/", "thumbnail.rs"]),
+    ("minijinja", &["report.rs", "report/"]),
     ("toml", &["job.rs"]),
     ("walkdir", &["walk.rs"]),
     ("globset", &["walk.rs"]),
     ("indicatif", &["progress.rs"]),
-    ("csv", &["labels/", "output.rs", "output/"]),
+    ("csv", &["labels/", "output.rs", "output/", "predictions.rs"]),
+    ("regex", &["truth/pattern.rs"]),
     ("quick_xml", &["detect/openvino.rs"]),
     ("saphyr_parser", &["detect/yaml.rs"]),
     ("ort", &["model.rs", "engine.rs", "runtime.rs", "runtime/"]),
@@ -256,7 +258,7 @@ fn a_module_uses_only_modules_listed_before_it() {
     // The search sees what is there: nearly every module uses one above it.
     let used = |module: &str| sources.iter().any(|s| names_at_root(s).contains(module));
     let unused: Vec<_> = order.iter().filter(|module| !used(module)).collect();
-    assert!(unused.len() <= 5, "nobody uses {unused:?}");
+    assert!(unused.len() <= 6, "nobody uses {unused:?}");
 }
 
 #[test]

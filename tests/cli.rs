@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use linnaeus::{job::Job, recipe::RecipeSpec};
+use linnaeus::{
+    job::{EvaluateSpec, Job},
+    recipe::RecipeSpec,
+};
 use sha2::{Digest as _, Sha256};
 
 mod program;
@@ -39,7 +42,7 @@ fn flags(help: &str) -> BTreeSet<String> {
 
 /// The flags that a command must have: the keys of a job file, and what is no key.
 fn keys(more: &[&str]) -> BTreeSet<String> {
-    let job = Job::KEYS.iter().filter(|key| !["recipe", "inputs"].contains(key));
+    let job = Job::KEYS.iter().filter(|key| !["recipe", "evaluate", "inputs"].contains(key));
     let all = job
         .chain(&RecipeSpec::KEYS)
         .chain(&["dry-run", "print-job", "restart", "help"])
@@ -53,6 +56,12 @@ fn flags_and_keys_have_the_same_names() {
     let help = |command: &str| folder.program([command, "--help"]).exits(0);
     assert_eq!(flags(help("classify").text()), keys(&[]));
     assert_eq!(flags(help("run").text()), keys(&["inputs"]));
+    // The page is named `output` there, as in every command.
+    let of_file = ["labels", "images", "output", "help"];
+    let evaluate = EvaluateSpec::KEYS.iter().filter(|key| **key != "report").chain(&of_file);
+    let evaluate: BTreeSet<String> = evaluate.map(|&key| key.to_owned()).collect();
+    assert_eq!(flags(help("evaluate").text()), evaluate);
+    assert_eq!(flags(help("compare").text()), evaluate);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::PathBuf,
     time::{SystemTime, UNIX_EPOCH},
@@ -259,4 +260,27 @@ fn after_a_signal_a_hook_has_what_is_left_of_grace() {
     let done = running.finish().expect(143);
     done.says(&["`on-failure`, ./slow.sh: it was killed after", "NOT COMPLETE"]);
     assert_eq!(folder.read("heard"), b"143\n");
+}
+
+#[test]
+fn who_hears_of_a_run_also_hears_of_one_that_hangs() {
+    let folder = TestDir::new();
+    folder.crowd("in", 20_000);
+    with_hook(&folder, "hear.sh", HEAR);
+    // There is no room for a row and nobody makes any: what is in flight cannot be finished.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(&vec![b' '; 1 << 16]).unwrap();
+    let flags = ["--grace", "1s", "--on-failure", "./hear.sh", "--metrics-file", "m.prom"];
+    let flags = [&flags[..], &["--log-file", "run.log"]].concat();
+    let mut running = folder.classify("in", digits_model(), &flags).stdout(writer).start();
+    running.until("it has begun", || {
+        fs::read_to_string(folder.path("run.log")).unwrap_or_default().contains("the processor")
+    });
+    running.signal(Signal::TERM);
+    running.finish().expect(143).says(&["within `grace`"]);
+    let told = heard(&folder);
+    assert_eq!((&*told["EXIT"], &*told["0"]), ("143", ""));
+    let metrics = samples(&String::from_utf8(folder.read("m.prom")).unwrap());
+    assert_eq!(metrics["linnaeus_last_exit_code{name=\"m\"}"], 143.0);
+    drop(reader);
 }

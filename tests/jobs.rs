@@ -4,7 +4,11 @@
 
 use std::fs;
 
-use linnaeus::{config::Config, job::Job, recipe::RecipeSpec};
+use linnaeus::{
+    config::Config,
+    job::{EvaluateSpec, Job},
+    recipe::RecipeSpec,
+};
 
 mod program;
 
@@ -27,7 +31,8 @@ fn every_job_file_is_one() {
 #[test]
 fn the_nightly_job_shows_every_key() {
     let text = fs::read_to_string(repository("jobs/nightly.toml")).unwrap();
-    for key in Job::KEYS.iter().chain(&RecipeSpec::KEYS).filter(|key| **key != "recipe") {
+    let keys = Job::KEYS.iter().chain(&RecipeSpec::KEYS).chain(&EvaluateSpec::KEYS);
+    for key in keys.filter(|key| !["recipe", "evaluate"].contains(*key)) {
         let shown =
             |line: &str| line.trim_start_matches(['#', ' ']).starts_with(&format!("{key} ="));
         assert!(text.lines().any(shown), "jobs/nightly.toml does not show `{key}`");

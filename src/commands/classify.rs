@@ -27,13 +27,14 @@ use linnaeus::{
 };
 use serde_json::{Value, json};
 
-use super::{models, print};
+use super::{models, print, reports::AfterRun};
 use crate::cli::Options;
 
 /// What a hook gets after a signal, also when `grace` is used up.
 const LEAST_HOOK_TIME: Duration = Duration::from_secs(2);
 
 /// One call of the command.
+#[derive(Clone)]
 struct Call {
     job: Job,
     dry_run: bool,
@@ -51,6 +52,8 @@ struct Call {
 struct Reached {
     model: Option<ModelFile>,
     summary: Option<Summary>,
+    /// What the output is worth, for a person.
+    evaluation: Option<String>,
 }
 
 /// Classifies what `flags` and the job file `base` say.
@@ -158,17 +161,19 @@ impl Call {
     fn attempt(&self, reached: &mut Reached) -> Result<Exit, RunError> {
         let mut config = Config { restart: self.restart, ..Config::resolve(self.job.clone())? };
         config.patience.program = super::this_program();
+        let after = AfterRun::new(self.job.evaluate.clone(), &config)?;
         if let (Some(classes), [image]) = (self.table, &config.inputs[..]) {
             return models::table(&config, image, classes);
         }
         if self.dry_run {
             return print(&Run::prepare(config)?.describe()?);
         }
-        let log = self.log.clone();
+        let call = self.clone();
         let hear = move |asked| match asked {
-            Asked::Stop(status) => log.signal(status),
-            Asked::StopNow(status) => log.exit(status),
-            Asked::Status => log.status(),
+            Asked::Stop(status) => call.log.signal(status),
+            Asked::StopNow(status) => call.log.exit(status),
+            Asked::GraceOver(status) => call.abandon(status),
+            Asked::Status => call.log.status(),
         };
         interrupt::listen(&self.stop, config.spending.grace, hear)
             .map_err(|error| RunError::Internal(format!("no signal handler: {error}")))?;
@@ -177,30 +182,64 @@ impl Call {
         let summary = run.execute(&self.stop, &self.log)?;
         let exit = summary.exit;
         reached.summary = Some(summary);
+        let Some(after) = after else { return Ok(exit) };
+        let (exit, text) = after.evaluate(exit)?;
+        reached.evaluation = text;
         Ok(exit)
     }
 
     /// Tells everybody how it ended. Nothing that fails here changes the status.
     fn end(&self, outcome: Result<Exit, RunError>, reached: &Reached) -> Exit {
+        // Whatever is left to do takes no grace: each part of it has its own limit.
+        self.stop.set_drained();
         let exit = outcome.as_ref().map_or_else(RunError::exit, |exit| *exit);
         if exit.is_signal() {
             // The thread that hears signals may be slower than the run's end.
             self.log.signal(exit);
         }
         match (&outcome, &reached.summary) {
-            (Err(error), _) => self.log.error(error),
+            (Err(error), summary) => {
+                // What was classified is complete, and only its evaluation failed.
+                if let Some(summary) = summary {
+                    self.finish(summary);
+                }
+                self.log.error(error);
+            }
             (Ok(_), Some(summary)) => self.finish(summary),
             (Ok(_), None) => {}
         }
-        if let Some(path) = &self.telling.metrics_file {
-            let written = metrics::write(path, &self.figures(exit, reached));
-            if let Err(error) = written {
-                self.log.warning(&format!("no figures for Prometheus: {error}"));
-            }
+        if let Some(text) = &reached.evaluation {
+            let _ = print(text);
         }
-        self.run_hook(exit, outcome.err().as_ref(), reached);
+        self.write_figures(exit, reached);
+        let started = Instant::now();
+        let grace = self.job.grace.map_or(config::GRACE, |span| span.0);
+        let deadline = || {
+            let stopped = self.log.stopped_at();
+            let after_signal = stopped.map(|at| (at + grace).max(started + LEAST_HOOK_TIME));
+            after_signal.unwrap_or(started + hook::LIMIT).min(started + hook::LIMIT)
+        };
+        self.run_hook(exit, outcome.err().as_ref(), reached, deadline);
         self.log.exit(exit);
         exit
+    }
+
+    /// Tells everybody of an end that something in flight keeps from coming.
+    fn abandon(&self, exit: Exit) {
+        self.log
+            .warning("what was in flight has not ended within `grace`; the run ends without it");
+        let reached = Reached::default();
+        self.write_figures(exit, &reached);
+        let deadline = Instant::now() + LEAST_HOOK_TIME;
+        self.run_hook(exit, None, &reached, || deadline);
+        self.log.exit(exit);
+    }
+
+    fn write_figures(&self, exit: Exit, reached: &Reached) {
+        let Some(path) = &self.telling.metrics_file else { return };
+        if let Err(error) = metrics::write(path, &self.figures(exit, reached)) {
+            self.log.warning(&format!("no figures for Prometheus: {error}"));
+        }
     }
 
     fn finish(&self, summary: &Summary) {
@@ -230,7 +269,13 @@ impl Call {
         }
     }
 
-    fn run_hook(&self, exit: Exit, error: Option<&RunError>, reached: &Reached) {
+    fn run_hook(
+        &self,
+        exit: Exit,
+        error: Option<&RunError>,
+        reached: &Reached,
+        deadline: impl Fn() -> Instant,
+    ) {
         let (key, command) = if exit.published() {
             ("on-success", &self.telling.on_success)
         } else {
@@ -241,13 +286,6 @@ impl Call {
         }
         let recorded = reached.summary.as_ref().and_then(|summary| summary.recorded.as_deref());
         let environment = self.environment(exit, error, reached);
-        let started = Instant::now();
-        let grace = self.job.grace.map_or(config::GRACE, |span| span.0);
-        let deadline = || {
-            let stopped = self.log.stopped_at();
-            let after_signal = stopped.map(|at| (at + grace).max(started + LEAST_HOOK_TIME));
-            after_signal.unwrap_or(started + hook::LIMIT).min(started + hook::LIMIT)
-        };
         let came = hook::run(command, recorded.unwrap_or(Path::new("")), &environment, deadline);
         for line in &came.printed {
             self.log.hook(key, line, came.problem.is_none());

@@ -10,7 +10,7 @@ use image::{
     metadata::Orientation,
 };
 
-use super::{Decoder, Permit, Pixels, Policy, ending, watched::Watched};
+use super::{Decoder, Permit, Pixels, Policy, ending, gif, watched::Watched};
 use crate::{
     deadline::Deadline,
     error::ItemError,
@@ -29,7 +29,7 @@ pub(super) fn decode<'budget>(
 ) -> Result<(Orientation, Permit<'budget>), ItemError> {
     let cut = match format {
         ImageFormat::WebP => ending::webp_is_cut(bytes),
-        ImageFormat::Gif => ending::gif_is_cut(bytes),
+        ImageFormat::Gif => gif::is_cut(bytes),
         _ => false,
     };
     if cut {
@@ -75,6 +75,9 @@ pub(super) fn decode<'budget>(
     }
     let mut raw = vec![0; samples];
     opened.read_image_boxed(&mut raw).map_err(|error| item_error(&error))?;
+    if format == ImageFormat::Gif {
+        gif::surround(bytes, &mut raw, width as usize);
+    }
     flatten(color, &raw, decoder.policy, pixels)?;
     Ok((orientation, permit))
 }

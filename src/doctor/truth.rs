@@ -2,11 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::{Path, PathBuf},
 };
 
-use crate::{error::RunError, labels::Labels};
+use crate::{
+    error::RunError,
+    labels::Labels,
+    truth::{Columns, Table, TableRow},
+};
 
 /// Where the truth is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +18,7 @@ pub enum Truth {
     Unknown,
     /// In the names of the folders below this one.
     Folders(PathBuf),
-    /// In a CSV file with a header: a column `path` (or `file`, `filename`, `image`), and one of
-    /// `index` (or `class`), or `label` (or `name`). Paths are relative to the file.
+    /// In a table, see [`Table::load`]. Paths are relative to the file.
     File(PathBuf),
 }
 
@@ -40,34 +42,12 @@ pub(super) struct Reading {
 ///
 /// # Errors
 ///
-/// `Input` when it cannot be read, or has not the columns.
+/// `Usage` when it cannot be read, or has not the columns.
 pub(super) fn read_file(path: &Path) -> Result<Vec<Labelled>, RunError> {
-    let fail = |reason: String| {
-        RunError::Usage(format!(
-            "cannot use the truth file {}: {reason}\nhint: it is a CSV with a header, such as \
-             `path,label` or `path,index`",
-            path.display()
-        ))
-    };
-    let text = fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
-    let mut rows = crate::output::csv_rows(&text).map_err(&fail)?.into_iter();
-    let header = rows.next().ok_or_else(|| fail("it is empty".to_owned()))?;
-    let column = |names: &[&str]| {
-        header
-            .iter()
-            .position(|cell| names.iter().any(|name| cell.trim().eq_ignore_ascii_case(name)))
-    };
-    let file = column(&["path", "file", "filename", "image"]);
-    let truth = column(&["index", "class", "label", "name"]);
-    let (Some(file), Some(truth)) = (file, truth) else {
-        return Err(fail(format!("its columns are {}", header.join(", "))));
-    };
+    let table = Table::load(path, &Columns::default())?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let labelled = |row: Vec<String>| {
-        let cell = |at: usize| row.get(at).map(|cell| cell.trim().to_owned());
-        Some(Labelled { path: folder.join(cell(file)?), truth: cell(truth) })
-    };
-    Ok(rows.filter_map(labelled).collect())
+    let labelled = |row: TableRow| Labelled { path: folder.join(row.path), truth: Some(row.class) };
+    Ok(table.rows.into_iter().map(labelled).collect())
 }
 
 /// The ways in which the truths of these images may be meant as classes of a model.

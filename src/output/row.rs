@@ -124,6 +124,23 @@ fn inert(label: &str) -> Cow<'_, str> {
     }
 }
 
+/// A `path` cell that no spreadsheet runs: `./x` is the same file as `x`, so the column still joins
+/// with what it came from.
+pub(crate) fn guarded_path(path: &str) -> String {
+    if begins_formula(path) { format!("./{path}") } else { path.to_owned() }
+}
+
+/// Appends a record of a CSV whose cells no spreadsheet runs.
+pub(crate) fn write_cells(cells: &[String], out: &mut Vec<u8>) {
+    let inert: Vec<Cow<'_, str>> = cells.iter().map(|cell| inert(cell)).collect();
+    write_record(inert.iter().map(AsRef::as_ref), out);
+}
+
+/// Whether a cell would be run by a spreadsheet.
+pub(crate) fn begins_formula(cell: &str) -> bool {
+    cell.starts_with(FORMULA)
+}
+
 /// The text of a name in the `path` column.
 ///
 /// UTF-8 is written as it is. A name that is not UTF-8 is written as `//` and the name with `%`

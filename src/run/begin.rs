@@ -77,6 +77,9 @@ impl Run {
         if changes.is_empty() {
             return Ok(None);
         }
+        if checkpoint.rows == 0 {
+            return Ok(Some("the last run came to no row: starting over".to_owned()));
+        }
         Err(RunError::Mismatch(format!(
             "an earlier run of this output did not end, and this one would make other rows:\n  \
              {}\nhint: `--restart` throws away its {} rows and starts over; or change it back to go \

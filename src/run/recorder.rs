@@ -207,10 +207,13 @@ impl Recorder {
 
     /// Keeps what was done, as far as that is possible, when the run fails with `error`.
     pub(super) fn abandon(&mut self, error: &RunError) {
-        if !matches!(error, RunError::Output { .. }) {
-            // The error of the run is the one to tell.
-            let _ = self.save(Some(error.exit()));
-        }
+        // The error of the run is the one to tell.
+        let _ = match &self.records {
+            // What is wrong showed before anything was worth keeping.
+            Some((journal, _)) if self.output.rows() == 0 => journal.discard(),
+            _ if matches!(error, RunError::Output { .. }) => Ok(()),
+            _ => self.save(Some(error.exit())),
+        };
     }
 
     /// How the run ends.

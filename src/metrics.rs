@@ -1,0 +1,94 @@
+//! What predictions are worth, from their best classes and the truth. Pure.
+//!
+//! A row holds the best `k` classes of a model, with six decimals. What needs only those is exact;
+//! what needs all classes is exact for complete rows, and otherwise what it is called here: a bound,
+//! or an estimate.
+
+use crate::predictions::Score;
+
+mod calibration;
+mod confusion;
+mod coverage;
+mod label_errors;
+mod loss;
+mod precision_recall;
+mod slices;
+mod temperature;
+
+pub use calibration::{Bin, Calibration};
+pub use confusion::{Averages, ClassFigures, Confusion};
+pub use coverage::{Coverage, Point};
+pub use label_errors::{Suspect, suspects};
+pub use loss::{Loss, Losses};
+pub use precision_recall::{Curve, curves};
+pub use slices::{Slice, slices};
+pub use temperature::{Temperature, fit};
+
+/// The largest probability that is written as `0.000000`; it stands for such a one.
+pub const FLOOR: f64 = 5e-7;
+
+/// One image with a prediction and a truth.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// The right classes, one or more.
+    pub answers: &'a [u32],
+    /// The best classes, one or more, the most probable first.
+    pub top: &'a [Score],
+}
+
+impl Item<'_> {
+    /// The class that the model says.
+    #[must_use]
+    pub fn predicted(&self) -> u32 {
+        self.top[0].class
+    }
+
+    /// How probable the model thinks that is.
+    #[must_use]
+    pub fn confidence(&self) -> f64 {
+        self.top[0].probability
+    }
+
+    /// Whether that is right.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        self.is_right_within(1)
+    }
+
+    /// Whether one of the best `k` classes is right.
+    #[must_use]
+    pub fn is_right_within(&self, k: usize) -> bool {
+        self.top.iter().take(k).any(|score| self.answers.contains(&score.class))
+    }
+
+    /// The class that it counts as: of several right ones the predicted, otherwise the first.
+    #[must_use]
+    pub fn truth(&self) -> u32 {
+        let predicted = self.predicted();
+        if self.answers.contains(&predicted) { predicted } else { self.answers[0] }
+    }
+
+    /// The probability of a class, if it is among the best.
+    #[must_use]
+    pub fn probability(&self, class: u32) -> Option<f64> {
+        self.top.iter().find(|score| score.class == class).map(|score| score.probability)
+    }
+
+    /// What the best classes leave to all others together.
+    fn rest(&self) -> f64 {
+        (1.0 - self.top.iter().map(|score| score.probability).sum::<f64>()).max(0.0)
+    }
+}
+
+/// Images of `items` that are right within the best `k` classes.
+#[must_use]
+pub fn hits(items: &[Item<'_>], k: usize) -> u64 {
+    items.iter().filter(|item| item.is_right_within(k)).count() as u64
+}
+
+/// Whether every row holds all of `classes`.
+#[must_use]
+pub fn is_complete(items: &[Item<'_>], classes: Option<u32>) -> bool {
+    let complete = |count: u32| items.iter().all(|item| item.top.len() == count as usize);
+    classes.is_some_and(complete)
+}
