@@ -2,6 +2,11 @@
 //! folder of them.
 
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "small numbers and names"
+)]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "not shipped")]
 
 #[macro_use]

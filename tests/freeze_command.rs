@@ -31,7 +31,7 @@ fn freeze(folder: &TestDir, model: &str, more: &[&str]) -> Program {
 /// Every file that freezing could have left.
 fn left(folder: &TestDir) -> Vec<String> {
     let names = listing(&folder.path("")).into_iter();
-    names.filter(|name| name.ends_with(".onnx") || name.contains(".freezing")).collect()
+    names.filter(|name| name.contains(".onnx") || name.contains(".freezing")).collect()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_frozen_model_carries_what_it_takes_to_use_it() {
     });
     let right: Vec<Done> = runs.filter(|done| done.status.code() == Some(0)).collect();
     let [done] = &right[..] else { panic!("{} of 3 were right", right.len()) };
-    let report: Value = serde_json::from_str(&done.text()).unwrap();
+    let report: Value = serde_json::from_str(done.text()).unwrap();
     assert_eq!(report["parameters"], golden["chain_3.keras"]["parameters"]);
     assert_eq!((&report["labels"], &report["goldens"]), (&3.into(), &1.into()));
     assert_eq!(report["folded"]["silent_layers"], 1);
@@ -73,7 +73,7 @@ fn a_keras_model_gives_the_rows_that_its_frozen_form_gives() {
         let program = folder.classify(digits().join("3"), model, more);
         program.env("LINNAEUS_CACHE_DIR", cache.to_str().unwrap()).exits(0)
     };
-    let kept = || listing(&cache).into_iter().filter(|n| n.ends_with(".onnx")).collect::<Vec<_>>();
+    let kept = || listing(&cache).into_iter().filter(|n| n.contains(".onnx")).collect::<Vec<_>>();
     for model in ["chain_2.h5", "chain_3.keras", "saved_model"] {
         freeze(&folder, model, &[]).exits(0);
         let frozen = run("out.onnx", &[]);

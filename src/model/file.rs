@@ -35,11 +35,17 @@ pub struct ModelFile {
     pub sha256: String,
     /// The ONNX model that was made of it, when it is a Keras model.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub frozen: Option<PathBuf>,
-    /// Keeps a frozen model that belongs to nobody else until it is not needed any more.
+    pub frozen: Option<FrozenFile>,
+}
+
+/// Where the ONNX model is that was made of a Keras model.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct FrozenFile {
+    path: PathBuf,
+    /// Removes the file when nobody needs it any more, unless it is the cache's.
     #[serde(skip)]
-    #[expect(dead_code, reason = "dropping it removes the file")]
-    kept: Option<Arc<TempPath>>,
+    _kept: Option<Arc<TempPath>>,
 }
 
 impl ModelFile {
@@ -96,7 +102,7 @@ impl ModelFile {
         }
         let hashed = File::open(path).and_then(digest::of);
         let (bytes, sha256) = hashed.map_err(|error| fail(&error.to_string()))?;
-        Ok(Self { path: path.to_owned(), bytes, sha256, frozen: None, kept: None })
+        Ok(Self { path: path.to_owned(), bytes, sha256, frozen: None })
     }
 
     fn of_keras(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
@@ -104,7 +110,8 @@ impl ModelFile {
         let (bytes, sha256) = content(&file)?;
         let frozen = freeze::stored(&file, &sha256, options).map_err(|error| refused(&error))?;
         let path = file.path().to_owned();
-        Ok(Self { path, bytes, sha256, frozen: Some(frozen), kept: None })
+        let frozen = FrozenFile { path: frozen, _kept: None };
+        Ok(Self { path, bytes, sha256, frozen: Some(frozen) })
     }
 
     /// A Keras model with what it was frozen to, which lies in `folder` as long as this is used.
@@ -120,15 +127,14 @@ impl ModelFile {
         let temporary = temporary.map_err(fail)?;
         fs::write(temporary.path(), frozen.model.to_bytes()).map_err(fail)?;
         let kept = temporary.into_temp_path();
-        let path = file.path().to_owned();
-        let frozen = Some(kept.to_path_buf());
-        Ok(Self { path, bytes, sha256, frozen, kept: Some(Arc::new(kept)) })
+        let frozen = FrozenFile { path: kept.to_path_buf(), _kept: Some(Arc::new(kept)) };
+        Ok(Self { path: file.path().to_owned(), bytes, sha256, frozen: Some(frozen) })
     }
 
     /// The ONNX model: the file itself, or what it was frozen to.
     #[must_use]
     pub fn onnx(&self) -> &Path {
-        self.frozen.as_deref().unwrap_or(&self.path)
+        self.frozen.as_ref().map_or(&self.path, |frozen| &frozen.path)
     }
 }
 

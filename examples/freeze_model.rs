@@ -1,4 +1,4 @@
-//! Freezes a Keras model: `cargo run --example freeze_file -- model.keras model.onnx`.
+//! Freezes a Keras model: `cargo run --example freeze_model -- model.keras model.onnx`.
 
 use std::{env, error::Error, fs, path::Path};
 
