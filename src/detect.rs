@@ -79,6 +79,9 @@ pub struct Statement {
     pub notes: Vec<String>,
     /// Why no recipe can be made from it.
     pub refusal: Option<String>,
+    /// Whether its geometry is only what loaders do by default, which nobody contradicts by saying
+    /// otherwise.
+    pub usual: bool,
 }
 
 impl Statement {
@@ -94,6 +97,7 @@ impl Statement {
             classes: None,
             notes: Vec::new(),
             refusal: None,
+            usual: false,
         }
     }
 
@@ -216,7 +220,9 @@ impl Decision {
     }
 
     fn note_contradictions(&mut self, group: Group, part: &RecipeSpec, sayers: &[&Statement]) {
-        for other in sayers.iter().filter(|other| !same(group, part, &other.recipe)) {
+        let numbers = part.scale.is_some() || part.mean.is_some() || part.std.is_some();
+        let contradicted = sayers.iter().filter(|other| !same(group, part, &other.recipe));
+        for other in contradicted.filter(|other| numbers || !other.usual) {
             self.notes.push(format!(
                 "the job says {}; {} says {}",
                 part.part_text(group),

@@ -300,6 +300,7 @@ impl Layer {
     pub fn is_opaque(&self) -> bool {
         let operation = self.is_operation() && self.class != "Lambda";
         self.model.is_none()
+            && !dialect::is_of_applications(&self.class, self.package.as_deref(), &self.config)
             && !dialect::is_built_in(&self.class, self.package.as_deref(), operation)
     }
 

@@ -291,7 +291,7 @@ fn an_unknown_key_is_named_with_file_line_and_the_nearest_key() {
 
 /// A job on the digits in `folder`, with `more` keys.
 fn write_job(folder: &TestDir, name: &str, more: &str) {
-    let [images, model, labels] = ["images", "digits.onnx", "labels.txt"]
+    let [images, model, labels] = ["images", "digits.keras", "labels.txt"]
         .map(|file| repository("examples/digits").join(file).display().to_string());
     let job = format!(
         "inputs = ['{images}']\nmodel = '{model}'\nlabels = '{labels}'\n{more}\n\
@@ -371,7 +371,7 @@ fn a_dry_run_reads_no_image_and_writes_nothing() {
     let done = folder.classify("in", digits_model(), &flags).exits(0);
     for word in [
         "in: 3 images, 1 skipped (not an image)",
-        "digits.onnx",
+        "digits.keras",
         "SHA-256 ",
         "resize none",
         "scale 1/255",

@@ -13,7 +13,7 @@ use program::{Done, Program, TestDir, digits, digits_model, listing, repository}
 
 /// A command on the digits' model with its labels and what else is `said`.
 fn digits_command(folder: &TestDir, command: &str, said: &[&str]) -> Program {
-    let model = repository("examples/digits/digits.onnx");
+    let model = repository("examples/digits/digits.keras");
     let words: [OsString; 2] = [command.into(), model.into()];
     folder.program(words.into_iter().chain(said.iter().map(Into::into)))
 }
@@ -248,7 +248,7 @@ fn the_doctor_finds_how_the_digits_were_trained() {
     let done = digits_command(&folder, "doctor", &on_digits(&images, &[])).exits(0);
     let found = report(&done);
     assert_eq!((&found["schema"], &found["images"]), (&1.into(), &100.into()));
-    assert!(found["missing"].as_str().unwrap().contains("`resize`"), "{done}");
+    assert!(found["missing"].as_str().unwrap().contains("`scale`"), "{done}");
     let ranking = found["ranking"].as_array().unwrap();
     let best = &ranking[0];
     assert_eq!((&best["recipe"]["scale"], &best["same_as_best"]), (&"1/255".into(), &true.into()));
@@ -262,7 +262,7 @@ fn the_doctor_finds_how_the_digits_were_trained() {
     // What it prints for a job file runs.
     let text = digits_command(&folder, "doctor", &["--labelled", &images, "--most", "40"]).exits(0);
     let (_, lines) = text.text().rsplit_once("[recipe]").unwrap();
-    let model = repository("examples/digits/digits.onnx");
+    let model = repository("examples/digits/digits.keras");
     folder.write("job.toml", format!("model = {model:?}\ninputs = [{images:?}]\n[recipe]{lines}"));
     let rows = folder.program(["run", "job.toml", "--quiet"]).exits(0).rows();
     let right = rows.iter().filter(|row| row["path"].starts_with(&row["label"])).count();
@@ -325,7 +325,7 @@ fn the_doctor_says_what_it_lacks() {
         digits_command(&folder, "doctor", said).exits(2).says(words);
     }
     let bare = digits_command(&folder, "doctor", &[]).exits(0);
-    for words in ["missing   ", "`resize`, `interpolation`, `scale` are missing", "Give images"] {
+    for words in ["missing   ", "`interpolation`, `scale` are missing", "Give images"] {
         assert!(bare.text().contains(words), "{bare}");
     }
     let whole = digits_command(&folder, "doctor", &TRAINED).exits(0);

@@ -1,13 +1,12 @@
 """Trains the digit classifier and writes everything in this folder but this file and the README.
 
-    python -m venv venv && venv/bin/pip install keras jax scikit-learn onnx onnxruntime pillow
+    python -m venv venv && venv/bin/pip install keras jax scikit-learn pillow
     venv/bin/python examples/digits/train.py
 
 Last run with Python 3.11.7 and keras 3.15.1, jax 0.10.2, numpy 2.4.6, scikit-learn 1.9.1,
-onnx 1.23.2, onnxruntime 1.31.1, pillow 13.0.0, on a CPU. The data comes with scikit-learn; nothing
-is downloaded.
+pillow 13.0.0, on a CPU. The data comes with scikit-learn; nothing is downloaded.
 
-Height comes before width in every shape. Keras tensors are N×8×8×1, the ONNX input is N×1×8×8.
+Height comes before width in every shape.
 """
 
 import os
@@ -18,10 +17,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
 import numpy as np
-import onnx
-import onnxruntime
 from keras import layers
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -114,82 +110,6 @@ def train(images, target):
     return plain
 
 
-def folded(model, number):
-    """Returns a convolution's kernel, out×in×3×3, and bias with its normalization folded in."""
-    norm = model.get_layer(f"norm_{number}")
-    kernel, *bias = model.get_layer(f"conv_{number}").get_weights()
-    gamma, beta, mean, variance = (w.astype(np.float64) for w in norm.get_weights())
-    scale = gamma / np.sqrt(variance + norm.epsilon)
-    shift = beta + ((bias[0] if bias else 0.0) - mean) * scale
-    return (kernel * scale).transpose(3, 2, 0, 1), shift
-
-
-def dense_as_convolution(layer, height, width):
-    """Returns the kernel and bias of a dense layer as a convolution over its whole input map.
-
-    Keras flattens in the order height, width, channel; ONNX would flatten channel, height, width.
-    A convolution needs neither.
-    """
-    weight, bias = layer.get_weights()
-    kernel = weight.reshape(height, width, -1, weight.shape[1])
-    return kernel.transpose(3, 2, 0, 1), bias
-
-
-def to_onnx(model):
-    """Writes the trained network as an ONNX graph: f32 N×1×8×8 in [0, 1] → N×10 probabilities."""
-    nodes, weights = [], []
-
-    def node(op, inputs, output, **attributes):
-        nodes.append(helper.make_node(op, inputs, [output], output, **attributes))
-        return output
-
-    def convolution(source, name, parameters, **attributes):
-        names = [f"{name}.weight", f"{name}.bias"]
-        for key, value in zip(names, parameters):
-            value = np.ascontiguousarray(value, np.float32)
-            weights.append(numpy_helper.from_array(value, key))
-        return node("Conv", [source, *names], name, **attributes)
-
-    x = "image"
-    for number in (1, 2, 3):
-        x = convolution(x, f"conv_{number}", folded(model, number), pads=[1, 1, 1, 1])
-        x = node("Relu", [x], f"relu_{number}")
-        if number > 1:
-            x = node("MaxPool", [x], f"pool_{number - 1}", kernel_shape=[2, 2], strides=[2, 2])
-    x = convolution(x, "dense_1", dense_as_convolution(model.get_layer("dense_1"), 2, 2))
-    x = node("Relu", [x], "dense_1_relu")
-    last = model.get_layer("probabilities")
-    x = convolution(x, "dense_2", dense_as_convolution(last, 1, 1))
-    x = node("Flatten", [x], "logits", axis=1)
-    node("Softmax", [x], "probabilities", axis=1)
-    return finish(nodes, weights)
-
-
-def finish(nodes, weights):
-    """Wraps nodes and weights in a checked model that ONNX Runtime 1.24 and later reads."""
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, SIDE, SIDE])
-    output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", len(LABELS)])
-    model = helper.make_model(
-        helper.make_graph(nodes, "digits", [image], [output], weights),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=9,
-        producer_name="linnaeus examples/digits/train.py",
-    )
-    onnx.checker.check_model(model, full_check=True)
-    return model
-
-
-def check_equal(model, path, images):
-    """Returns Keras' probabilities after checking that ONNX Runtime's are within 1e-5 of them."""
-    expected = np.asarray(model(images, training=False))
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    got = session.run(None, {"image": images.transpose(0, 3, 1, 2)})[0]
-    worst = np.abs(got - expected).max()
-    print(f"largest difference between Keras and ONNX Runtime: {worst:.1e}")
-    assert worst <= 1e-5, "the ONNX graph does not compute what the Keras model computes"
-    return expected
-
-
 def main():
     keras.utils.set_random_seed(SEED)
     pixels, target = load_pixels()
@@ -198,10 +118,9 @@ def main():
     model = train(to_input(pixels[train_indices]), target[train_indices])
 
     model.save(HERE / "digits.keras")
-    onnx.save(to_onnx(model), HERE / "digits.onnx")
     (HERE / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
 
-    probabilities = check_equal(model, HERE / "digits.onnx", to_input(pixels[test_indices]))
+    probabilities = np.asarray(model(to_input(pixels[test_indices]), training=False))
     right = int((probabilities.argmax(axis=1) == target[test_indices]).sum())
     print(f"held-out accuracy: {right} of {HELD_OUT} = {right / HELD_OUT:.2%}")
     assert right >= 0.97 * HELD_OUT, "something is wrong with the training"

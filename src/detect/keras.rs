@@ -57,6 +57,7 @@ pub fn statements(file: &KerasFile, place: &str) -> Vec<Statement> {
         graph.notes.push(format!("only Python code knows what {names} computes"));
     }
     let mut usual = Statement::new(format!("{place}, as Keras loads images"), Tier::Config);
+    usual.usual = true;
     say_usual(&mut usual, &graph, &image);
     say_family(&mut usual, &graph, model, &opening, &ending);
     vec![graph, usual]

@@ -88,6 +88,22 @@ pub(super) fn is_built_in(class: &str, package: Option<&str>, operation: bool) -
     !foreign && (operation || BUILT_IN.split(' ').any(|own| own == class))
 }
 
+/// Whether a layer is one that `keras.applications` registered as people register theirs, under the
+/// package `Custom`: known by its class and the setting that it has.
+pub(super) fn is_of_applications(
+    class: &str,
+    package: Option<&str>,
+    config: &Map<String, Value>,
+) -> bool {
+    let setting = match class {
+        "CustomScaleLayer" => "scale",
+        "LayerScale" => "projection_dim",
+        "StochasticDepth" => "drop_path_rate",
+        _ => return false,
+    };
+    package == Some("Custom") && config.contains_key(setting)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +117,15 @@ mod tests {
         assert!(is_built_in("TrueDivide", Some("keras.src.ops.numpy"), true));
         assert!(!is_built_in("Dense", Some("mine"), false));
         assert!(!is_built_in("KerasLayer", None, false) && !is_built_in("Lambda", None, false));
+    }
+
+    #[test]
+    fn layers_of_applications_are_told_from_peoples_own() {
+        let config = serde_json::from_str::<Map<String, Value>>(r#"{"scale":0.17}"#).unwrap();
+        let known = |class, package| is_of_applications(class, package, &config);
+        assert!(known("CustomScaleLayer", Some("Custom")));
+        assert!(!known("CustomScaleLayer", Some("Addons")) && !known("Mine", Some("Custom")));
+        assert!(!known("StochasticDepth", Some("Custom")));
     }
 
     #[test]

@@ -82,8 +82,12 @@ pub fn freeze_to(
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let opened = ModelFile::with_frozen(&file, &frozen, folder)?;
-    let checks = check::check(config, (&file, &frozen, &opened), options, &demands.verify)?;
-    let mut report = report(&file, frozen, &opened, target, checks);
+    // The checks load the model twice; what was written need not be in memory as well.
+    let Frozen { model, summary } = frozen;
+    let shape = model.graph.as_ref().and_then(check::input_shape);
+    drop(model);
+    let checks = check::check(config, (&file, &opened, shape), options, &demands.verify)?;
+    let mut report = report(&file, summary, (&opened, target), checks);
     let bytes = fs::read(opened.onnx())
         .map_err(|source| RunError::Output { path: opened.onnx().to_owned(), source })?;
     let bytes =
@@ -119,9 +123,8 @@ fn packed(
 
 fn report(
     file: &KerasFile,
-    frozen: Frozen,
-    opened: &ModelFile,
-    target: &Path,
+    summary: Summary,
+    (opened, target): (&ModelFile, &Path),
     checks: Vec<String>,
 ) -> FreezeReport {
     FreezeReport {
@@ -131,7 +134,7 @@ fn report(
         container: file.container().name(),
         keras: file.keras_version().map(str::to_owned),
         sha256: opened.sha256.clone(),
-        summary: frozen.summary,
+        summary,
         bytes: 0,
         recipe_keys: 0,
         labels: 0,

@@ -34,7 +34,7 @@ pub(crate) fn digits() -> PathBuf {
 
 /// Flags that run the digits' network as it was trained.
 pub(crate) fn digits_model() -> Vec<OsString> {
-    let (model, labels) = ("examples/digits/digits.onnx", "examples/digits/labels.txt");
+    let (model, labels) = ("examples/digits/digits.keras", "examples/digits/labels.txt");
     let mut flags: Vec<OsString> = vec!["--model".into(), repository(model).into()];
     flags.extend(["--labels".into(), repository(labels).into()]);
     flags.extend(["--resize", "none", "--scale", "1/255", "--activation", "none"].map(Into::into));

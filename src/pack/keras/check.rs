@@ -1,13 +1,13 @@
 //! Whether a frozen model answers what it should.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     classifier,
     config::ModelConfig,
     engine::TensorEngine,
     error::RunError,
-    freeze::{self, Frozen, Options},
+    freeze::{self, Options},
     keras::KerasFile,
     model::{self, ModelFile},
     onnx::proto::{DimensionValue, GraphProto, TypeValue},
@@ -15,8 +15,8 @@ use crate::{
     tensor::Tensor,
 };
 
-/// Largest difference that counts as rounding, as a share of the spread of the answers or of 1: ten
-/// times that of shallow networks.
+/// Largest difference that counts as rounding, as a share of the spread of the answers: ten times
+/// that of shallow networks.
 const TOLERANCE: f64 = 1e-4;
 
 /// How many times the effect of the last bits of the images a difference may be: every layer rounds
@@ -61,7 +61,7 @@ impl std::str::FromStr for Verification {
 /// be read.
 pub(super) fn check(
     config: &ModelConfig,
-    (file, frozen, opened): (&KerasFile, &Frozen, &ModelFile),
+    (file, opened, shape): (&KerasFile, &ModelFile, Option<Vec<usize>>),
     options: Options,
     verify: &[Verification],
 ) -> Result<Vec<String>, RunError> {
@@ -69,7 +69,6 @@ pub(super) fn check(
     let load = |file: &ModelFile| TensorEngine::load(file, &runtime, config.threads);
     let mut engine = load(opened)?;
     let mut checks = Vec::new();
-    let shape = frozen.model.graph.as_ref().and_then(input_shape);
     if let Some(shape) = shape {
         let fed = noise(shape);
         checks.push(against_itself((file, opened), options, (&mut engine, &fed), &load)?);
@@ -112,10 +111,8 @@ fn against_itself(
             file.path().display()
         )));
     }
-    let plain = freeze::freeze(file, Options { fold: false, ..options });
-    let plain = plain.map_err(|error| model::refused(&error))?;
-    let folder = opened.onnx().parent().unwrap_or(std::path::Path::new("."));
-    let plain = ModelFile::with_frozen(file, &plain, folder)?;
+    let folder = opened.onnx().parent().unwrap_or(Path::new("."));
+    let plain = unfolded(file, options, folder)?;
     let expected = run(&mut load(&plain)?, fed, file)?;
     let amplified = amplified(engine, (fed, &answer), file)?;
     let difference = compare(&answer, &expected, amplified)
@@ -124,6 +121,12 @@ fn against_itself(
         "answers {IMAGES} random images as without folding: {difference} (shows mistakes of \
          folding alone)"
     ))
+}
+
+/// The model with every layer by itself.
+fn unfolded(file: &KerasFile, options: Options, folder: &Path) -> Result<ModelFile, RunError> {
+    let frozen = freeze::freeze(file, Options { fold: false, ..options });
+    ModelFile::with_frozen(file, &frozen.map_err(|error| model::refused(&error))?, folder)
 }
 
 /// The difference that rounding may make, measured: that of nudging every number of the images by
@@ -140,7 +143,7 @@ fn amplified(
 }
 
 /// Two images of the first input.
-fn input_shape(graph: &GraphProto) -> Option<Vec<usize>> {
+pub(super) fn input_shape(graph: &GraphProto) -> Option<Vec<usize>> {
     let TypeValue::Tensor(tensor) = graph.input.first()?.r#type.as_ref()?.value.as_ref()? else {
         return None;
     };
@@ -176,7 +179,9 @@ fn compare(found: &Tensor, expected: &Tensor, amplified: f64) -> Result<String, 
     }
     let largest = largest_gap(found, expected);
     let spread = spread(&expected.values);
-    let most = (TOLERANCE * spread.max(1.0)).max(amplified);
+    let size = expected.values.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    let last_bits = 4.0 * f64::from(f32::EPSILON) * f64::from(size);
+    let most = (TOLERANCE * spread).max(amplified).max(last_bits);
     if !largest.is_finite() || largest > most {
         return Err(format!("it differs by {largest:.1e}, and the answers spread by {spread:.1e}"));
     }
