@@ -1,5 +1,7 @@
 //! Freezes a Keras model: `cargo run --example freeze_model -- model.keras model.onnx`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::{env, error::Error, fs, path::Path};
 
 use linnaeus::{freeze, keras::KerasFile};

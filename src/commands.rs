@@ -82,6 +82,7 @@ fn prepare_images() -> Result<Exit, RunError> {
     };
     #[cfg(not(unix))]
     let ends = io::Result::Ok((io::stdin(), io::stdout()));
+    let ends = linnaeus::interrupt::outlast().and(ends);
     let (from, to) = ends.map_err(|error| RunError::Internal(error.to_string()))?;
     isolate::serve(from, to).map(|()| Exit::Complete)
 }

@@ -336,7 +336,19 @@ impl Config {
             quiet: job.quiet.unwrap_or(false),
             progress_interval,
         };
+        config.check_patience()?;
         config.check_paths().map(|()| config)
+    }
+
+    fn check_patience(&self) -> Result<(), RunError> {
+        if self.patience.image_timeout.is_zero() {
+            return Err(RunError::Usage(
+                "`image-timeout` is 0, in which no image is read\nhint: leave it out for 30 s, or give a \
+                 long one, such as 1h"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     fn check_paths(&self) -> Result<(), RunError> {
@@ -438,6 +450,12 @@ mod tests {
             let error = Config::resolve(job).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn a_time_in_which_nothing_can_be_done_is_refused() {
+        let job = Job { image_timeout: Some(crate::job::Span(Duration::ZERO)), ..job() };
+        assert!(Config::resolve(job).unwrap_err().to_string().contains("image-timeout"));
     }
 
     #[test]

@@ -28,6 +28,10 @@ use album::{Album, Galleries};
 /// Version of the report's form; keys are only added within one.
 pub const SCHEMA: u32 = 1;
 
+/// What is said of rows that add up to more than 1.
+const MULTI_LABEL: &str = "the probabilities of a row add up to more than 1, as a multi-label model's do: \
+                           log loss and Brier score say little here, and no temperature was fitted";
+
 /// Entries of a list in the report; its count is of all.
 const MOST_LISTED: usize = 100;
 /// Confused pairs that are named.
@@ -387,11 +391,15 @@ impl<'a> Scored<'a> {
         let galleries = album.galleries(options.look);
         let known = known::of(run, (rows, joined), (&options.truth, &album));
         let right: Vec<bool> = items.iter().map(Item::is_right).collect();
+        let mut predictions = run.about.clone();
+        if !metrics::are_exclusive(items) {
+            predictions.notes.push(MULTI_LABEL.to_owned());
+        }
         let report = Report {
             schema: SCHEMA,
             kind: "evaluation",
             linnaeus: env!("CARGO_PKG_VERSION"),
-            predictions: run.about.clone(),
+            predictions,
             truth: truth_part(run, joined, options),
             images: items.len() as u64,
             top: self.top(run.predictions.top_k()),

@@ -134,6 +134,20 @@ pub fn listen(
     Ok(())
 }
 
+/// Lets signals pass that [`listen`] hears, from now on: for a process that ends when the one that
+/// started it does. A service manager sends them to all of a service's processes, and what is in
+/// flight then is to be finished.
+///
+/// # Errors
+///
+/// When the operating system refuses a handler.
+pub fn outlast() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _guard = runtime.enter();
+    // The handlers stay when nobody listens any more.
+    Signals::new().map(drop)
+}
+
 /// Passes on what signals ask for, until a second one asks for a stop or `grace` is over.
 async fn end_at_once(
     mut signals: Signals,

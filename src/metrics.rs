@@ -27,6 +27,9 @@ pub use temperature::{Temperature, fit};
 /// The largest probability that is written as `0.000000`; it stands for such a one.
 pub const FLOOR: f64 = 5e-7;
 
+/// By how much sums of probabilities exceed 1 in half-precision models.
+const SUM_TOLERANCE: f64 = 5e-3;
+
 /// One image with a prediction and a truth.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
@@ -78,6 +81,14 @@ impl Item<'_> {
     fn rest(&self) -> f64 {
         (1.0 - self.top.iter().map(|score| score.probability).sum::<f64>()).max(0.0)
     }
+}
+
+/// Whether the probabilities of each row may be those of classes that exclude each other: they add up
+/// to 1 at most. A multi-label model's do not.
+#[must_use]
+pub fn are_exclusive(items: &[Item<'_>]) -> bool {
+    let sum = |item: &Item<'_>| item.top.iter().map(|score| score.probability).sum::<f64>();
+    items.iter().all(|item| sum(item) <= 1.0 + SUM_TOLERANCE)
 }
 
 /// Images of `items` that are right within the best `k` classes.

@@ -344,10 +344,9 @@ impl Output {
     fn sync(&mut self) -> Result<(), RunError> {
         self.flush()?;
         let synced = match &self.sink {
+            Sink::File { file, published: false, .. } => file.get_ref().sync_data(),
             // What is complete under its name was synced before it got that name.
-            Sink::File { published: true, .. } => Ok(()),
-            Sink::File { file, .. } => file.get_ref().sync_data(),
-            Sink::Direct { .. } | Sink::Stdout(_) => Ok(()),
+            Sink::File { .. } | Sink::Direct { .. } | Sink::Stdout(_) => Ok(()),
         };
         synced.map_err(|source| self.failed(source))
     }

@@ -46,8 +46,8 @@ fn kept_bytes(budget: u64, threads: usize) -> usize {
 }
 
 /// What `threads` take at most beside the images that they work on: what they keep between two of
-/// them, and 64 MiB each for resampling, whose passes hold rows of the image's height and the
-/// model's width.
+/// them, and 64 MiB each for what is read before an image's pixels, and for resampling, whose
+/// passes hold rows of the image's height and the model's width.
 #[must_use]
 pub fn threads_bytes(budget: u64, threads: usize) -> u64 {
     (4 * kept_bytes(budget, threads) as u64 + (64 << 20)) * threads as u64

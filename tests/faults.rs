@@ -1,4 +1,4 @@
-//! SQLite's way: the Nth system call fails, for N = 1, 2, 3 …, and whatever comes of it, the next
+//! As `SQLite` is tested: the Nth system call fails, for N = 1, 2, 3 …, and whatever comes of it, the next
 //! run makes the bytes that an undisturbed one makes.
 //!
 //! The short form runs with the other tests. The long one prints how much it tried:
@@ -202,7 +202,15 @@ fn whatever_call_fails_the_next_run_makes_it_good() {
     folder.write("old.csv", "what last night left");
     let mut tally = Tally::default();
     let hows: &[&str] = if is_long() {
-        &["error=ENOSPC", "error=EIO", "error=EIO+", "error=EINTR", "signal=KILL"]
+        &[
+            "error=ENOSPC",
+            "error=ENOSPC+",
+            "error=EDQUOT",
+            "error=EIO",
+            "error=EIO+",
+            "error=EINTR",
+            "signal=KILL",
+        ]
     } else {
         &["error=ENOSPC", "signal=KILL"]
     };
@@ -239,7 +247,9 @@ fn the_same_on_a_night_that_goes_on() {
         for how in hows {
             for at in (1..).step_by(if is_long() { 1 } else { 3 }) {
                 clear(&folder);
-                begun.iter().for_each(|(name, bytes)| drop(folder.write(name, bytes)));
+                for (name, bytes) in &begun {
+                    folder.write(name, bytes);
+                }
                 let what = format!("going on, {calls} {how} at {at}");
                 let inject = format!("{how}:when={at}");
                 let done = injected(&folder, run(&folder, &[]), calls, &inject).run();

@@ -10,7 +10,7 @@ mod told;
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::{ffi::OsStrExt as _, fs::symlink},
     path::Path,
     process::Command,
@@ -23,7 +23,9 @@ use linnaeus::output::decode_name;
 
 mod program;
 
-use program::{Program, Row, TestDir, digits, digits_model, listing, paths, repository, rows};
+use program::{
+    Program, Row, TestDir, digits, digits_model, listing, paths, repository, rows, test_model,
+};
 
 fn image() -> std::path::PathBuf {
     digits().join("3/0879.png")
@@ -290,6 +292,90 @@ fn every_name_comes_back_from_its_row() {
     };
     let found: Vec<_> = lines.text().lines().map(|line| plain(&path(line))).collect();
     assert_eq!(found, names);
+}
+
+/// Makes folders of `name` inside each other below `in`, `levels` of them, with an image in the
+/// last, and returns the image's name.
+fn nested(folder: &TestDir, name: &str, levels: usize) -> String {
+    use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+    fs::create_dir_all(folder.path("in")).unwrap();
+    let open = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = openat(CWD, folder.path("in"), open, Mode::empty()).unwrap();
+    for _ in 0..levels {
+        // From folder to folder: the whole path would be too long for a system call.
+        mkdirat(&at, name, Mode::RWXU).unwrap();
+        at = openat(&at, name, open, Mode::empty()).unwrap();
+    }
+    let create = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = openat(&at, "z.png", create, Mode::RUSR | Mode::WUSR).unwrap();
+    File::from(file).write_all(&fs::read(image()).unwrap()).unwrap();
+    format!("{name}/").repeat(levels) + "z.png"
+}
+
+#[test]
+fn a_thousand_levels_and_a_path_of_four_thousand_bytes_are_rows() {
+    for (name, levels) in [("d", 1_000), (&*"n".repeat(249), 15), (&*"m".repeat(248), 16)] {
+        let folder = TestDir::new();
+        let expected = nested(&folder, name, levels);
+        for isolate in ["--isolate=false", "--isolate"] {
+            let rows = classify(&folder, &[isolate]).exits(0).rows();
+            assert_eq!(endings(&rows), [(&*expected, "ok")]);
+        }
+    }
+}
+
+#[test]
+fn a_path_that_is_too_long_for_the_system_is_a_row() {
+    let folder = with_images(&["a.png"]);
+    nested(&folder, &"n".repeat(249), 18);
+    let rows = classify(&folder, &[]).exits(3).rows();
+    assert_eq!(rows[0].ending(), ("a.png", "ok"));
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert_eq!(&rows[1]["status"], "unreadable", "{:?}", rows[1]);
+    assert!(rows[1]["message"].contains("too long"), "{:?}", rows[1]);
+}
+
+/// What a file is that is two things at once: its first bytes decide.
+#[test]
+fn polyglots_are_what_they_begin_with() {
+    let hostile = |name: &str| fs::read(repository("tests/images/hostile").join(name)).unwrap();
+    let (jpeg, png, gif) = (hostile("good.jpg"), hostile("good.png"), hostile("good.gif"));
+    let zip = b"PK\x05\x06".iter().copied().chain([0; 18]).collect::<Vec<_>>();
+    let script = b"<script>alert(1)</script>".to_vec();
+    // A script that is a GIF: its screen is as wide as `/*` says, and the rest a comment.
+    let mut js = gif.clone();
+    js[6..10].copy_from_slice(b"/*\x1e\0");
+    let folder = TestDir::new();
+    let files = [
+        ("1 jpeg, zip.jpg", [&jpeg[..], &zip].concat(), "ok"),
+        ("2 jpeg, script.jpg", [&jpeg[..], &script].concat(), "ok"),
+        ("3 png, zip.zip.png", [&png[..], &zip].concat(), "ok"),
+        ("4 gif, script.gif", [&gif[..], b"=1;alert(1)"].concat(), "ok"),
+        ("5 gif as script.gif", [&js[..], b"*/=1;alert(1)"].concat(), "ok"),
+        ("6 pdf, jpeg.jpg", [b"%PDF-1.4\n".to_vec(), jpeg.clone()].concat(), "not_an_image"),
+        ("7 html, png.png", [script.clone(), png.clone()].concat(), "not_an_image"),
+        ("8 zip, jpeg.jpg", [zip.clone(), jpeg.clone()].concat(), "not_an_image"),
+        ("9 jpeg, png.png", [jpeg.clone(), png.clone()].concat(), "ok"),
+        ("a svg.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(), "not_an_image"),
+        ("b elf.jpg", b"\x7fELF\x02\x01\x01".to_vec(), "not_an_image"),
+    ];
+    for (name, bytes, _) in &files {
+        folder.write(format!("in/{name}"), bytes);
+    }
+    let rows = folder.classify("in", test_model("dynamic.onnx"), &[]).exits(3).rows();
+    let expected: Vec<_> = files.iter().map(|(name, _, status)| (*name, *status)).collect();
+    assert_eq!(endings(&rows), expected);
+    // What comes first decides, and what follows changes nothing.
+    assert_eq!(rows[0]["probability"], rows[1]["probability"]);
+    assert_eq!(rows[0]["probability"], rows[8]["probability"]);
+}
+
+#[test]
+fn twenty_thousand_files_in_one_folder_are_twenty_thousand_rows() {
+    let folder = TestDir::new();
+    let names = folder.crowd("in", 20_000);
+    let rows = classify(&folder, &[]).exits(0).rows();
+    assert_eq!(paths(&rows), names);
 }
 
 #[test]

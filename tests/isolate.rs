@@ -192,6 +192,19 @@ fn a_child_that_was_ended_between_two_images_is_replaced() {
 }
 
 #[test]
+fn signals_that_ask_for_an_end_are_for_the_parent() {
+    let mut child = Child::start(&launch(&settings())).unwrap();
+    let path = hostile().join("good.jpg");
+    let expected = prepare(&mut child, &path).unwrap();
+    let id = child.id().unwrap();
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+        assert_eq!(prepare(&mut child, &path).unwrap(), expected);
+    }
+    assert_eq!(child.id(), Some(id));
+}
+
+#[test]
 fn a_decoder_that_takes_more_memory_than_it_may_crashes_alone() {
     // What 16,000 × 16,000 pixels take is let in by the limits, and not by the system.
     let settings = Settings { memory: 200 << 20, ..settings() };
@@ -276,12 +289,15 @@ fn no_child_outlives_a_parent_that_was_killed_and_none_has_its_files() {
         open.map(|fd| fs::read_link(fd.path()).unwrap_or_default()).collect()
     };
     for child in &found {
-        // Both ends of the line, each twice, and what it says when it dies; an image;
-        // and what whoever runs the tests left open for everybody.
+        // Both ends of the line, each twice, and what it says when it dies; an image,
+        // and a pair of sockets for signals; and what whoever runs the tests left open for everybody.
         let mut names = open(&child.to_string());
         names.retain(|name| !open("self").contains(name) && !name.starts_with(folder.path("in")));
-        let are_pipes = names.iter().all(|name| name.to_string_lossy().starts_with("pipe:"));
-        assert!(are_pipes && names.len() <= 5, "{names:?}");
+        let own = |name: &PathBuf| {
+            let name = name.to_string_lossy();
+            name.starts_with("pipe:") || name.starts_with("socket:")
+        };
+        assert!(names.iter().all(own) && names.len() <= 7, "{names:?}");
     }
     running.child.kill().unwrap();
     running.child.wait().unwrap();

@@ -185,6 +185,10 @@ fn the_temperature_is_scipys() {
         assert!(found.log_loss[1] <= found.log_loss[0]);
     }
     assert_eq!(metrics::fit(&cases[0].items(), None), None);
+    let top = [0, 1].map(|class| Score { class, probability: 0.8 });
+    let multi_label = [Item { answers: &[1], top: &top }];
+    assert!(!metrics::are_exclusive(&multi_label) && metrics::are_exclusive(&cases[0].items()));
+    assert_eq!(metrics::fit(&multi_label, Some(2)), None);
 }
 
 #[test]

@@ -220,8 +220,10 @@ fn bmp(side: usize, value: impl Fn(usize, usize) -> u8) -> Vec<u8> {
 #[test]
 fn odd_images_and_duplicates_are_found() {
     let folder = TestDir::new();
-    let texture = |x: usize, y: usize| ((x * x / 7 + 3 * y * x / 5 + y * y / 11) % 200) as u8;
-    let other = |x: usize, y: usize| ((x * 13 / (1 + y % 9) + y * 29 / 3) % 180) as u8;
+    let texture =
+        |x: usize, y: usize| u8::try_from((x * x / 7 + 3 * y * x / 5 + y * y / 11) % 200).unwrap();
+    let other =
+        |x: usize, y: usize| u8::try_from((x * 13 / (1 + y % 9) + y * 29 / 3) % 180).unwrap();
     for (name, bytes) in [
         ("a.bmp", bmp(120, texture)),
         ("b.bmp", bmp(120, |x, y| texture(x, y) + 20)),

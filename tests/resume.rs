@@ -134,9 +134,12 @@ fn begun() -> TestDir {
     folder
 }
 
+/// A file of the journal, and what happens to it.
+type Damage = (&'static str, fn(&Path));
+
 #[test]
 fn what_does_not_fit_together_is_refused_and_never_guessed() {
-    let damages: [(&str, fn(&Path)); 6] = [
+    let damages: [Damage; 6] = [
         ("partial", |path| fs::remove_file(path).unwrap()),
         ("partial", |path| fs::write(path, &fs::read(path).unwrap()[..100]).unwrap()),
         ("partial", |path| {

@@ -40,13 +40,13 @@ pub(super) fn surround(bytes: &[u8], screen: &mut [u8], width: usize) {
     };
     let [red, green, blue] = color;
     let pixel = [red, green, blue, if transparent.is_some() { 0 } else { 255 }];
-    let rows = screen.chunks_exact_mut(4 * width.max(1)).enumerate();
-    for (y, row) in rows {
-        let inside = (top..top + high).contains(&y);
-        for (x, out) in row.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            if !inside || !(left..left + wide).contains(&x) {
-                *out = pixel;
-            }
+    for (y, row) in screen.as_chunks_mut::<4>().0.chunks_exact_mut(width.max(1)).enumerate() {
+        if (top..top + high).contains(&y) {
+            let [left, right] = [left, left + wide].map(|edge| edge.min(row.len()));
+            row[..left].fill(pixel);
+            row[right..].fill(pixel);
+        } else {
+            row.fill(pixel);
         }
     }
 }

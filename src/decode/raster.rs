@@ -19,6 +19,16 @@ use crate::{
     recipe::{Alpha, Deep},
 };
 
+/// What a PNG's chunks before its pixels may take, of which some are packed: a colour profile of
+/// 5 MB can become 5 GB. Real profiles take up to 4 MB.
+const PNG_HEAD_BYTES: u64 = 16 << 20;
+
+fn limited(bytes: u64) -> image::Limits {
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(bytes);
+    limits
+}
+
 /// Decodes `bytes` of `format` into `pixels` and returns the orientation that the file tells, and
 /// the permit for the memory.
 pub(super) fn decode<'budget>(
@@ -38,7 +48,9 @@ pub(super) fn decode<'budget>(
     let watch = Cell::new(*deadline);
     let input = Watched::new(bytes, &watch);
     let opened: Result<Box<dyn ImageDecoder + '_>, ImageError> = match format {
-        ImageFormat::Png => PngDecoder::new(input).map(|d| Box::new(d) as _),
+        ImageFormat::Png => {
+            PngDecoder::with_limits(input, limited(PNG_HEAD_BYTES)).map(|d| Box::new(d) as _)
+        }
         ImageFormat::Gif => GifDecoder::new(input).map(|d| Box::new(d) as _),
         ImageFormat::WebP => WebPDecoder::new(input).map(|d| Box::new(d) as _),
         ImageFormat::Bmp => BmpDecoder::new(input).map(|d| Box::new(d) as _),
@@ -58,9 +70,7 @@ pub(super) fn decode<'budget>(
     let permit = deadline.not_counting(|| decoder.budget.acquire(needed));
     watch.set(*deadline);
 
-    let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(decoder.limits.max_bytes);
-    opened.set_limits(limits).map_err(|error| item_error(&error))?;
+    opened.set_limits(limited(decoder.limits.max_bytes)).map_err(|error| item_error(&error))?;
     // Metadata that cannot be read says nothing; the pixels decide whether the file is damaged.
     let orientation = opened.orientation().unwrap_or(Orientation::NoTransforms);
     let samples = usize::try_from(opened.total_bytes()).expect("checked against the byte limit");

@@ -53,7 +53,9 @@ mod tests {
 
     fn of(pairs: &[(&str, &str)]) -> Fingerprint {
         let mut fingerprint = Fingerprint::default();
-        pairs.iter().for_each(|(key, value)| fingerprint.add(key, *value));
+        for (key, value) in pairs {
+            fingerprint.add(key, *value);
+        }
         fingerprint
     }
 

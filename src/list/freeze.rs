@@ -195,6 +195,7 @@ fn pass(
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn unreadable(error: io::Error) -> RunError {
     RunError::Mismatch(format!(
         "cannot read the list of the last complete run: {error}\nhint: `--restart` classifies \

@@ -125,6 +125,7 @@ impl<'a> Rest<'a> {
 }
 
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "fails elsewhere")]
 fn path(bytes: &[u8]) -> io::Result<PathBuf> {
     use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
     Ok(Path::new(OsStr::from_bytes(bytes)).to_owned())

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Calibration, FLOOR, Item, is_complete};
+use super::{Calibration, FLOOR, Item, are_exclusive, is_complete};
 
 /// A fitted temperature, and what it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -54,12 +54,13 @@ impl Logs {
 /// networks* (2017).
 ///
 /// The loss is convex in β = 1 / T, so the zero of its derivative is found by halving, from T = 20 to
-/// 0.05; `None` when the least lies at an end, as it does when all answers are right, or the number of
-/// `classes` is unknown.
+/// 0.05; `None` when the least lies at an end, as it does when all answers are right, when the number of
+/// `classes` is unknown, or when they do not exclude each other.
 #[must_use]
 pub fn fit(items: &[Item<'_>], classes: Option<u32>) -> Option<Temperature> {
     let count = classes.filter(|_| !items.is_empty())?;
-    if items.iter().any(|item| item.top.len() > count as usize) {
+    let too_many = items.iter().any(|item| item.top.len() > count as usize);
+    if too_many || !are_exclusive(items) {
         return None;
     }
     let logs: Vec<Logs> = items.iter().map(|item| Logs::new(item, count)).collect();

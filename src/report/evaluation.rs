@@ -191,6 +191,9 @@ fn loss(loss: Loss) -> String {
 fn no_temperature(report: &Report) -> &'static str {
     match report.predictions.classes {
         None => "how many classes the model has is not known; give `--labels`",
+        Some(_) if report.predictions.notes.iter().any(|note| note.contains("multi-label")) => {
+            "the classes do not exclude each other"
+        }
         Some(_) => "none between 0.05 and 20 fits best, as when all answers are right",
     }
 }

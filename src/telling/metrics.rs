@@ -187,8 +187,9 @@ mod tests {
 
     #[test]
     fn labels_are_escaped() {
-        let path = "m/a\"b\\c\nd.onnx".into();
-        let model = ModelFile { path, bytes: 1, sha256: "5".to_owned(), frozen: None };
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/dynamic.onnx");
+        let mut model = ModelFile::open(model.as_ref()).unwrap();
+        model.path = "m/a\"b\\c\nd.onnx".into();
         let figures = Figures { model: Some(&model), ..figures(Exit::Complete, 1) };
         let text = Exposition::of("x/a\"b.prom".as_ref(), &figures, 0.0).0;
         assert!(text.contains(r#"name="a\"b",file="a\"b\\c\nd.onnx""#), "{text}");
