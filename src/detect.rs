@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::{
     geometry::Size,
     labels::Labels,
-    recipe::{Group, InputSpec, Layout, RecipeSpec, preset},
+    recipe::{Group, InputSpec, Layout, RecipeSpec, Resize, preset},
 };
 
 mod custom_vision;
@@ -192,7 +192,9 @@ pub fn decide(
     decision.check_bytes(&ordered);
     for statement in &ordered {
         let notes = statement.notes.iter().map(|note| format!("{}: {note}", statement.place));
-        decision.notes.extend(notes);
+        if !(statement.usual && decision.is_settled()) {
+            decision.notes.extend(notes);
+        }
         if let Some(refusal) = &statement.refusal {
             decision.refuse(statement, format!("{}: {refusal}", statement.place));
         }
@@ -230,6 +232,13 @@ impl Decision {
                 other.recipe.part_text(group)
             ));
         }
+    }
+
+    /// Whether neither a filter nor the numbers are open, which notes on a loader's defaults are about.
+    fn is_settled(&self) -> bool {
+        let recipe = &self.recipe;
+        let filtered = recipe.interpolation.is_some() || recipe.resize == Some(Resize::None);
+        filtered && recipe.scale.is_some()
     }
 
     /// A file that cannot be followed stops nothing when a person says all that it could have said.
