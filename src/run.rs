@@ -125,7 +125,6 @@ impl Run {
         let cpu = timing::process_cpu();
         let outcome = pipeline
             .run(entries, engines, |batch| timing.measure(Stage::Write, || recorder.record(batch)));
-        stop.set_drained();
         log.end_progress();
         if let Err(error) = outcome {
             recorder.abandon(&error);
@@ -137,6 +136,8 @@ impl Run {
             timing.book_runtime_threads(process_cpu);
         }
         let mut recorded = recorder.close(stop)?;
+        // Not before: also the last rows may be written to somebody who does not read.
+        stop.set_drained();
         let journal = recorded.journal.take();
         let spent = Spent { started, elapsed, process_cpu, timing };
         let mut summary = Summary::new(&self, recorded, &spent);
