@@ -90,9 +90,12 @@ impl Classifier {
     /// # Errors
     ///
     /// As for [`Classifier::open`].
-    pub fn with(config: &ModelConfig, file: ModelFile) -> Result<Self, RunError> {
+    pub fn with(config: &ModelConfig, mut file: ModelFile) -> Result<Self, RunError> {
         let own_labels = Labels::said(config)?;
-        let examined = Examined::new(&file, &file.admit()?)?;
+        let examined = {
+            let onnx = file.admit()?;
+            Examined::new(&file, &onnx)?
+        };
         let decision = decide(config, &file, &examined)?;
         let Loaded { runtime, model, sessions, intra_threads } = load(config, file)?;
         let labels = examined.labels(config, own_labels, &decision).map_err(RunError::Model)?;

@@ -74,8 +74,11 @@ pub struct Options {
 /// their truth cannot be.
 pub fn examine(config: &ModelConfig, options: &Options) -> Result<Report, RunError> {
     let own = Labels::said(config)?;
-    let file = ModelFile::of(config)?;
-    let examined = Examined::new(&file, &file.admit()?)?;
+    let mut file = ModelFile::of(config)?;
+    let examined = {
+        let onnx = file.admit()?;
+        Examined::new(&file, &onnx)?
+    };
     let decision = examined.decide(&config.recipe).map_err(RunError::Usage)?;
     let labels = examined.labels(config, own, &decision).map_err(RunError::Model)?;
     let loaded = classifier::load(&ModelConfig { sessions: Some(1), ..config.clone() }, file)?;

@@ -22,6 +22,7 @@ mod json;
 mod protobuf;
 mod saved_model;
 mod section;
+mod silent;
 mod tensor;
 mod weights;
 
@@ -33,6 +34,7 @@ pub use error::{Fault, KerasError};
 use hdf5::{Hdf5, Outline};
 pub use saved_model::{Signature, SignatureTensor, signatures};
 use section::Section;
+pub use silent::is_silent;
 pub use tensor::{Element, Tensor, Values};
 pub use weights::Weight;
 use weights::{Store, bundle::Bundle};

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 mod file;
 
-pub use file::{FrozenFile, ModelFile, options, refused};
+pub use file::{FrozenFile, ModelFile, WeightsFile, options, refused};
 
 use crate::{
     device::Device,

@@ -15,8 +15,8 @@ mod words;
 
 pub use fitting::{Crop, CropRounding, Resize, ResizeRounding};
 pub use numeric::{PerChannel, Scale};
-pub(crate) use words::as_text;
 pub use words::{Activation, Alpha, Channels, Deep, Interpolation, Kernel, Layout, Orientation};
+pub(crate) use words::{as_text, words};
 
 /// The `[recipe]` table of a job file: every key as written, nothing defaulted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -81,14 +81,15 @@ impl Run {
     }
 
     fn execute_as<T: Feed>(mut self, stop: &Stop, log: &Log) -> Result<Summary, RunError> {
-        let (started, clock) = (SystemTime::now(), Instant::now());
-        if let Some(deadline) = self.config.spending.stop_after.and_then(|t| clock.checked_add(t)) {
+        let stop_after = self.config.spending.stop_after;
+        if let Some(deadline) = stop_after.and_then(|after| Instant::now().checked_add(after)) {
             stop.request_at(deadline);
         }
         let engines = self.classifier.engines::<T>()?;
         let table = self.table();
-        let top_k = table.top_k;
-        let begun = self.begin(table, stop)?;
+        let (top_k, timing) = (table.top_k, Timing::default());
+        let (started, clock, cpu) = (SystemTime::now(), Instant::now(), timing::process_cpu());
+        let begun = self.begin(table, stop, &timing)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.config.model.threads)
             .thread_name(|index| format!("decode-{index}"))
@@ -96,7 +97,6 @@ impl Run {
             .map_err(|error| RunError::Internal(error.to_string()))?;
         let (files, decoder) = (Budget::new(self.config.max_file_bytes), self.decoder());
         let preprocessor = Preprocessor::<T>::new(self.classifier.recipe.clone());
-        let timing = Timing::default();
         let launch = self.launch()?.map(Arc::new);
         let first = begun.output.rows();
         let journal = begun.records.as_ref().map(|(journal, _)| journal);
@@ -122,7 +122,6 @@ impl Run {
         log.begin(begun.list.totals.rows, first);
         let mut recorder = Recorder::new(begun, top_k, &self, log.clone());
 
-        let cpu = timing::process_cpu();
         let outcome = pipeline
             .run(entries, engines, |batch| timing.measure(Stage::Write, || recorder.record(batch)));
         log.end_progress();

@@ -248,11 +248,7 @@ fn an_incremental_night_reads_only_what_is_new() {
     folder.write(format!("in/{}", names[5]), &other);
     folder.write("in/000010-bad.png", &other);
     fs::remove_file(folder.path(format!("in/{}", names[30]))).unwrap();
-    night(&[]).exits(0).says(&[
-        "58 rows of the last run stand",
-        "3 to classify",
-        "1 files are gone",
-    ]);
+    night(&[]).exits(0).says(&["58 rows of the last run stand", "3 to classify", "1 gone"]);
     assert_eq!(figures(&folder), [61, 58, 3]);
     folder.classify("in", digits_model(), &["-o", "whole.csv"]).exits(0);
     assert_eq!(folder.read("out.csv"), folder.read("whole.csv"));
@@ -357,6 +353,28 @@ fn killed_again_and_again_it_loses_nothing_and_doubles_nothing() {
     assert!(folder.read("out.csv") == whole, "other bytes after {kills} kills");
     assert!(kills > 2, "only {kills} kills");
     assert_clean(&folder);
+}
+
+#[test]
+fn weights_beside_the_model_are_part_of_it() {
+    let folder = TestDir::new();
+    folder.crowd("in", 50);
+    let model = fs::read(repository("tests/models/external.onnx")).unwrap();
+    folder.write("model/external.onnx", model);
+    let data = "model/external.onnx.data";
+    folder.write(data, vec![0; 357 * 4]);
+    let mut flags = test_model("external.onnx");
+    flags[1] = "model/external.onnx".into();
+    let run =
+        |more: &[&str]| folder.classify("in", flags.clone(), &[&["-o", "out.csv"], more].concat());
+    run(&["--limit", "10"]).exits(7);
+    let mut weights = folder.read(data);
+    weights[0] = 1;
+    folder.write(data, weights);
+    run(&[]).exits(12).says(&["`weights external.onnx.data` was"]);
+    run(&["--restart"]).exits(0);
+    let recorded = folder.json("out.run.json");
+    assert_eq!(recorded["model"]["weights"][0]["location"], "external.onnx.data");
 }
 
 /// A read that hangs, as on a network folder whose server is gone.

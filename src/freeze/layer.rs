@@ -4,6 +4,7 @@ use super::{
     call::{Given, LayerCall},
     value::Value,
 };
+use crate::keras;
 
 mod activation;
 mod attention;
@@ -21,56 +22,13 @@ mod scaling;
 mod window;
 mod wrapper;
 
-/// Layers that pass images through when a model is used and not trained.
-const SILENT: &[&str] = &[
-    "ActivityRegularization",
-    "AlphaDropout",
-    "AugMix",
-    "CutMix",
-    "Dropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Identity",
-    "InputLayer",
-    "MixUp",
-    "RandAugment",
-    "RandomBrightness",
-    "RandomColorDegeneration",
-    "RandomColorJitter",
-    "RandomContrast",
-    "RandomErasing",
-    "RandomFlip",
-    "RandomGaussianBlur",
-    "RandomHeight",
-    "RandomHue",
-    "RandomPerspective",
-    "RandomRotation",
-    "RandomSaturation",
-    "RandomSharpness",
-    "RandomShear",
-    "RandomTranslation",
-    "RandomWidth",
-    "RandomZoom",
-    "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-    "StochasticDepth",
-    // Of the package `efficientnet`, in many files of its time.
-    "FixedDropout",
-];
-
-/// Whether a layer of this class does nothing when a model is used.
-pub(super) fn is_silent(class: &str) -> bool {
-    SILENT.contains(&class)
-}
-
 /// Whether there is a conversion for layers of this class, whatever their settings are.
 pub(super) fn is_known(class: &str) -> bool {
-    is_silent(class) || converter(class).is_some()
+    keras::is_silent(class) || converter(class).is_some()
 }
 
 /// Whether a `Lambda` is one of those that are known without their code.
-pub(super) fn is_known_lambda(layer: &crate::keras::Layer) -> bool {
+pub(super) fn is_known_lambda(layer: &keras::Layer) -> bool {
     layer.class == "Lambda" && scaling::scale_of_lambda(layer).is_some()
 }
 
@@ -145,7 +103,7 @@ pub(super) fn convert(call: &mut LayerCall) -> Result<Vec<Value>, String> {
             call.notes.push("it is called with `training=True`; its dropout is left out".into());
         }
     }
-    if is_silent(class) {
+    if keras::is_silent(class) {
         return call
             .inputs
             .first()

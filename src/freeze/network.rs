@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     geometry::Size,
-    keras::{Argument, Call, Container, KerasFile, Layer, Model, TensorRef, Weight},
+    keras::{self, Argument, Call, Container, KerasFile, Layer, Model, TensorRef, Weight},
 };
 
 /// Most uses of layers: a nested model that is used twice in each of thirty others is used 2³⁰ times.
@@ -225,7 +225,7 @@ impl Walk<'_> {
             ));
         }
         self.graph.enter(&name);
-        self.silent += usize::from(layer::is_silent(&layer.class));
+        self.silent += usize::from(keras::is_silent(&layer.class));
         let (writer, notes) = (self.writer, Vec::new());
         let (graph, settings) = (&mut self.graph, Settings(&layer.config));
         let mut call =

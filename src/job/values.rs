@@ -4,43 +4,11 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::device::Device;
-
-/// Declares an enum whose variants are single words, the values of the key `$key`.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident ($key:literal) {
-        $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+
-    }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_meta])* $variant,)+ }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $word,)+ })
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(format!(
-                        concat!("`", $key, " = \"{}\"` is not known; write {}"),
-                        text,
-                        [$($word),+].join(" or "),
-                    )),
-                }
-            }
-        }
-    };
-}
+use crate::{device::Device, recipe::words};
 
 words! {
     /// The output's format.
-    Format ("format") {
+    Format("format") {
         /// RFC 4180, with a header.
         Csv = "csv",
         /// One JSON object per line.
@@ -50,7 +18,7 @@ words! {
 
 words! {
     /// Whether rows of the last complete run are used again.
-    Incremental ("incremental") {
+    Incremental("incremental") {
         /// Everything is classified.
         No = "false",
         /// A file of the same name, size and time stamp keeps its row.
@@ -62,7 +30,7 @@ words! {
 
 words! {
     /// What becomes of the rows of files that are gone.
-    Deleted ("deleted") {
+    Deleted("deleted") {
         /// They are left out.
         Drop = "drop",
         /// They stay.
@@ -72,7 +40,7 @@ words! {
 
 words! {
     /// How messages look.
-    LogFormat ("log-format") {
+    LogFormat("log-format") {
         /// For a person.
         Text = "text",
         /// One JSON object per line.

@@ -1,7 +1,7 @@
 //! How a file is recognised on another night.
 
 use std::{
-    fs::Metadata,
+    fs::{self, Metadata},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -33,14 +33,18 @@ impl Stamp {
     /// The stamp of a file; `None` when it cannot be looked at, which is told when it is read, or
     /// is too fresh to be relied on.
     pub(super) fn of(source: &Source, by: Incremental, follow: bool) -> Option<Self> {
-        let (mut file, metadata) = match by {
-            Incremental::No => return None,
-            _ => source::open_regular(&source.path, follow).ok()?,
-        };
-        if by == Incremental::Content {
-            return digest::of(&mut file).ok().map(|(_, sha256)| Self::Content(sha256));
+        let path = &source.path;
+        match by {
+            Incremental::No => None,
+            Incremental::Stat => {
+                let found = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
+                Self::of_metadata(&found.ok()?, SystemTime::now())
+            }
+            Incremental::Content => {
+                let (mut file, _) = source::open_regular(path, follow).ok()?;
+                digest::of(&mut file).ok().map(|(_, sha256)| Self::Content(sha256))
+            }
         }
-        Self::of_metadata(&metadata, SystemTime::now())
     }
 
     fn of_metadata(metadata: &Metadata, now: SystemTime) -> Option<Self> {

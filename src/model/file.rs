@@ -1,6 +1,7 @@
 //! A model file, as it was found; a Keras model with the ONNX model that was made of it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
@@ -31,11 +32,25 @@ pub struct ModelFile {
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
-    /// SHA-256 of its bytes, in hexadecimal. External data files are not part of it.
+    /// SHA-256 of its bytes, in hexadecimal.
     pub sha256: String,
+    /// Files beside it that hold its weights, once [`ModelFile::admit`] has admitted them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<WeightsFile>,
     /// The ONNX model that was made of it, when it is a Keras model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<FrozenFile>,
+}
+
+/// A file of weights beside an ONNX model (external data).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WeightsFile {
+    /// Its name, as the model has it: relative to the model's folder.
+    pub location: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
 }
 
 /// Where the ONNX model is that was made of a Keras model.
@@ -102,7 +117,7 @@ impl ModelFile {
         }
         let hashed = File::open(path).and_then(digest::of);
         let (bytes, sha256) = hashed.map_err(|error| fail(&error.to_string()))?;
-        Ok(Self { path: path.to_owned(), bytes, sha256, frozen: None })
+        Ok(Self { path: path.to_owned(), bytes, sha256, weights: Vec::new(), frozen: None })
     }
 
     fn of_keras(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
@@ -111,7 +126,7 @@ impl ModelFile {
         let frozen = freeze::stored(&file, &sha256, options).map_err(|error| refused(&error))?;
         let path = file.path().to_owned();
         let frozen = FrozenFile { path: frozen, _kept: None };
-        Ok(Self { path, bytes, sha256, frozen: Some(frozen) })
+        Ok(Self { path, bytes, sha256, weights: Vec::new(), frozen: Some(frozen) })
     }
 
     /// A Keras model with what it was frozen to, which lies in `folder` as long as this is used.
@@ -128,7 +143,13 @@ impl ModelFile {
         fs::write(temporary.path(), frozen.model.to_bytes()).map_err(fail)?;
         let kept = temporary.into_temp_path();
         let frozen = FrozenFile { path: kept.to_path_buf(), _kept: Some(Arc::new(kept)) };
-        Ok(Self { path: file.path().to_owned(), bytes, sha256, frozen: Some(frozen) })
+        Ok(Self {
+            path: file.path().to_owned(),
+            bytes,
+            sha256,
+            weights: Vec::new(),
+            frozen: Some(frozen),
+        })
     }
 
     /// The ONNX model: the file itself, or what it was frozen to.
@@ -245,15 +266,40 @@ impl ModelFile {
 }
 
 impl ModelFile {
-    /// Reads the file without ONNX Runtime, and refuses what should not reach it.
+    /// The files that hold the weights of `onnx`, each once.
+    fn weights_of(&self, onnx: &OnnxFile) -> Result<Vec<WeightsFile>, RunError> {
+        let folder = self.onnx().parent().unwrap_or(Path::new(""));
+        let data = onnx.external_data();
+        let locations: BTreeSet<_> = data.into_iter().map(|data| data.location).collect();
+        let hashed = |location: String| {
+            let path = folder.join(&location);
+            let hashed = File::open(&path).and_then(digest::of);
+            let (bytes, sha256) = hashed.map_err(|error| {
+                RunError::Model(format!(
+                    "cannot read {}, the weights of {}: {error}\nhint: take both from the model's \
+                     maker again",
+                    path.display(),
+                    self.path.display()
+                ))
+            })?;
+            Ok(WeightsFile { location, bytes, sha256 })
+        };
+        locations.into_iter().map(hashed).collect()
+    }
+
+    /// Reads the file without ONNX Runtime, and refuses what should not reach it. What is admitted
+    /// has its [`ModelFile::weights`].
     ///
     /// # Errors
     ///
     /// As for [`ModelFile::read`], and `Model` for what [`OnnxFile::refusals`] says.
-    pub fn admit(&self) -> Result<OnnxFile, RunError> {
+    pub fn admit(&mut self) -> Result<OnnxFile, RunError> {
         let onnx = self.read()?;
         let refusals = onnx.refusals(self.onnx(), memory::limit().unwrap_or(u64::MAX));
-        let Some(first) = refusals.first() else { return Ok(onnx) };
+        let Some(first) = refusals.first() else {
+            self.weights = self.weights_of(&onnx)?;
+            return Ok(onnx);
+        };
         let others = match refusals.len() - 1 {
             0 => String::new(),
             count => format!(" (and {count} more such things)"),

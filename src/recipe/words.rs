@@ -1,7 +1,5 @@
 //! The words of a recipe. Each has one spelling, the same in flags, job files and manifests.
 
-use std::{fmt, str::FromStr};
-
 use crate::geometry::Size;
 
 /// Serialises a value as its `Display` text and reads it with `FromStr`.
@@ -64,13 +62,13 @@ macro_rules! words {
             pub const WORDS: &[&str] = &[$($word),+];
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(match self { $(Self::$variant => $word,)+ })
             }
         }
 
-        impl FromStr for $name {
+        impl std::str::FromStr for $name {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, String> {
@@ -86,6 +84,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(crate) use words;
 
 words! {
     /// A resampling filter. Its shape depends on the [`Kernel`]: Pillow's are widened when an

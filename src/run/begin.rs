@@ -11,6 +11,7 @@ use crate::{
     list::{self, Freezing, List},
     manifest::Attempt,
     output::{Destination, Output, Previous, Table},
+    timing::{Stage, Timing},
 };
 
 /// Everything that rows are written to and read from.
@@ -33,10 +34,15 @@ impl Run {
     /// # Errors
     ///
     /// `Stopped` when that is asked for meanwhile; `Locked`, `Mismatch`, `Input` and `Output`.
-    pub(super) fn begin(&self, table: Table, stop: &Stop) -> Result<Begun, RunError> {
+    pub(super) fn begin(
+        &self,
+        table: Table,
+        stop: &Stop,
+        timing: &Timing,
+    ) -> Result<Begun, RunError> {
         let destination = Destination::of(&self.config.target)?;
         let Destination::File(place) = &destination else {
-            let list = self.freeze(None, None, stop)?;
+            let list = timing.measure(Stage::Walk, || self.freeze(None, None, stop))?;
             let output = Output::create(&destination, table)?;
             let (records, previous, suspects) = (None, None, BTreeSet::new());
             let notes = Vec::new();
@@ -60,7 +66,7 @@ impl Run {
             }
             journal.discard()?;
         }
-        self.begin_anew((journal, notes), &destination, table, stop)
+        self.begin_anew((journal, notes), &destination, table, (stop, timing))
     }
 
     /// Why an unfinished run is thrown away rather than gone on with.
@@ -104,9 +110,9 @@ impl Run {
              since belong to the next run)",
             checkpoint.rows, checkpoint.total
         ));
-        if !suspects.is_empty() {
+        if !suspects.is_empty() && self.config.patience.program.is_some() {
             notes.push(format!(
-                "the program died while it read {} files; they are tried in a process of their own",
+                "images being read when the program died: {}; each is tried in a child process first",
                 suspects.len()
             ));
         }
@@ -134,7 +140,7 @@ impl Run {
         (journal, mut notes): (Journal, Vec<String>),
         destination: &Destination,
         table: Table,
-        stop: &Stop,
+        (stop, timing): (&Stop, &Timing),
     ) -> Result<Begun, RunError> {
         let fingerprint = self.fingerprint();
         let incremental = self.config.incremental != Incremental::No;
@@ -150,11 +156,11 @@ impl Run {
             None
         };
         let (base, mark) = base.unzip();
-        let list = self.freeze(base, Some(&journal), stop)?;
+        let list = timing.measure(Stage::Walk, || self.freeze(base, Some(&journal), stop))?;
         if incremental {
             let list::Totals { rows, kept, gone, .. } = list.totals;
             notes.push(format!(
-                "{kept} rows of the last run stand, {} to classify, {gone} files are gone",
+                "{kept} rows of the last run stand, {} to classify, {gone} gone",
                 rows - kept
             ));
         }
@@ -215,6 +221,9 @@ impl Run {
         of.add("incremental", config.incremental.to_string());
         of.add("deleted", config.deleted.to_string());
         of.add("model", classifier.file.sha256.clone());
+        for weights in &classifier.file.weights {
+            of.add(&format!("weights {}", weights.location), weights.sha256.clone());
+        }
         of.add("model-output", classifier.output.name.clone());
         of.add("recipe", recipe);
         let labels = classifier.labels.as_ref().map_or("none", |(labels, _)| labels.sha256());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::pixels::{Arithmetic, Pixels, numbers};
-use crate::keras::{Argument, Call, Layer, TensorRef};
+use crate::keras::{Argument, Call, Layer, TensorRef, is_silent};
 
 /// Pixels, changed or not, or something else.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,32 +18,16 @@ pub(super) enum Outcome {
     Other,
 }
 
-/// Layers that do nothing to pixel values when a model is used and not trained. Random layers are
-/// among them but for `RandomCrop`, which crops and resizes then too, and `RandomGrayscale`.
-const SILENT: &[&str] = &[
-    "ActivityRegularization",
-    "AlphaDropout",
-    "AugMix",
-    "CutMix",
-    "Cropping2D",
-    "Dropout",
-    "Flatten",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Identity",
-    "InputLayer",
-    "MixUp",
-    "RandAugment",
-    "Reshape",
-    "SpatialDropout2D",
-    "ZeroPadding2D",
-];
+/// Layers that move pixels and leave their values as they are.
+const MOVING: [&str; 4] = ["Cropping2D", "Flatten", "Reshape", "ZeroPadding2D"];
 
 /// What `layer` makes of the pixels among its arguments, all of which are `known`.
 pub(super) fn outcome(layer: &Layer, call: &Call, known: &BTreeMap<TensorRef, Pixels>) -> Outcome {
     let class = layer.class.as_str();
+    // `RandomCrop` crops and resizes also when the model is used, which leaves values as they are;
+    // `RandomGrayscale` grays then, too.
     let random = class.starts_with("Random") && class != "RandomGrayscale";
-    if random || SILENT.contains(&class) || is_linear(layer) {
+    if random || is_silent(class) || MOVING.contains(&class) || is_linear(layer) {
         return Outcome::Same;
     }
     let changed = match class {
