@@ -4,11 +4,10 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    process,
     time::SystemTime,
 };
 
-use crate::error::RunError;
+use crate::{error::RunError, invocation::Invocation};
 
 /// Longest text about a holder that is shown.
 const SHOWN: u64 = 300;
@@ -70,9 +69,9 @@ impl Drop for Lock {
 }
 
 fn holder() -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let Invocation { host, pid, .. } = Invocation::this();
     let now = humantime::format_rfc3339_seconds(SystemTime::now());
-    format!("process {} on {}, since {now}\n", process::id(), host.trim())
+    format!("process {pid} on {host}, since {now}\n")
 }
 
 #[cfg(unix)]
@@ -103,7 +102,7 @@ mod tests {
         let path = folder.path().join("out.csv.lock");
         let first = Lock::take(&path, Path::new("out.csv")).unwrap();
         let message = Lock::take(&path, Path::new("out.csv")).unwrap_err().to_string();
-        assert!(message.contains(&format!("(process {} on ", process::id())), "{message}");
+        assert!(message.contains(&format!("(process {} on ", std::process::id())), "{message}");
         drop(first);
         assert!(!path.exists());
         Lock::take(&path, Path::new("out.csv")).unwrap();
