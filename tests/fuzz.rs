@@ -20,9 +20,13 @@ use std::{
     io::{Cursor, Read as _, Write as _},
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant, SystemTime},
 };
 
+use linnaeus::{
+    job::Incremental,
+    journal::{Checkpoint, Fingerprint},
+};
 use mutation::{Random, deep, recipe_text};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
@@ -296,6 +300,54 @@ fn recipes() {
     for number in 0..times(5000) {
         let text = recipe_text(&mut random);
         cases.run(&number.to_string(), text.as_bytes(), || surfaces::recipe(text.as_bytes()));
+    }
+    cases.tell();
+}
+
+/// Lists of every kind of entry: first ones, and one of a night after.
+fn lists() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let [images, place] = ["in", "a.list"].map(|name| folder.path().join(name));
+    fs::create_dir(&images).unwrap();
+    for name in ["a.png", "b.png", "c.png", "d\n.png"] {
+        fs::write(images.join(name), name).unwrap();
+        let file = fs::File::options().write(true).open(images.join(name)).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_hours(400_000)).unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", images.join("e.png")).unwrap();
+    let mut lists = Vec::new();
+    for by in [Incremental::No, Incremental::Stat, Incremental::Content] {
+        let first = surfaces::freeze(&images, None, by, Some(&place)).unwrap();
+        lists.push(fs::read(&place).unwrap());
+        let base = surfaces::base(&first, folder.path());
+        surfaces::freeze(&images, base, by, Some(&place)).unwrap();
+        lists.push(fs::read(&place).unwrap());
+    }
+    lists
+}
+
+#[test]
+fn journals() {
+    let seeds = lists();
+    let mut cases = Cases::new("list", (2 << 20, 64));
+    let mut random = Random::new(9);
+    for bytes in &seeds {
+        cases.run("whole", bytes, || surfaces::listed(bytes));
+    }
+    for number in 0..times(600) {
+        let bytes = random.mutated(&seeds);
+        cases.run(&number.to_string(), &bytes, || surfaces::listed(&bytes));
+    }
+    cases.tell();
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.add("top-k", "1");
+    let checkpoint = Checkpoint::new(fingerprint, "00", 7);
+    let seeds = [serde_json::to_vec_pretty(&checkpoint).unwrap()];
+    let mut cases = Cases::new("checkpoint", (1 << 20, 64));
+    for number in 0..times(3000) {
+        let bytes = random.mutated(&seeds);
+        cases.run(&number.to_string(), &bytes, || surfaces::checkpoint(&bytes));
     }
     cases.tell();
 }

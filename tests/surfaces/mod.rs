@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a module here, and a library below tests/fuzz")]
 
 mod image;
+mod journal;
 mod keras;
 mod labels;
 mod model;
@@ -16,6 +17,7 @@ mod recipe;
 mod sidecar;
 
 pub use image::image;
+pub use journal::{base, checkpoint, freeze, listed};
 pub use keras::{keras, keras_folder};
 pub use labels::labels;
 pub use model::{metadata, model};
