@@ -8,6 +8,7 @@ use crate::{
     invocation::Invocation,
     model::ModelFile,
     recipe::{Activation, InputSpec, Recipe},
+    timing::Books,
 };
 
 /// Version of the manifest's form; keys are only added within one.
@@ -67,6 +68,8 @@ pub struct Manifest {
     pub stages: BTreeMap<&'static str, StageRecord>,
     /// CPU time of the whole process during the run, in seconds.
     pub process_cpu_seconds: f64,
+    /// What was done of what the processor could do.
+    pub books: Books,
     /// What limited the run, as a sentence.
     pub bottleneck: String,
 }

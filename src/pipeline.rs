@@ -227,7 +227,7 @@ impl<T: Sample> Pipeline<'_, T> {
         self.pool.in_place_scope(|scope| {
             let mut first = self.first;
             // Both ends closing means that the calling thread has ended the run.
-            while let Ok(mut batch) = lines.free.recv() {
+            while let Ok(mut batch) = self.timing.holding_back(|| lines.free.recv()) {
                 batch.first = first;
                 let filled = self.fill(&mut batch, &mut entries);
                 // A batch that a stop cut short would hold others than without the stop.

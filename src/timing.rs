@@ -2,8 +2,11 @@
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
+    thread,
     time::{Duration, Instant},
 };
+
+use serde::Serialize;
 
 /// A stage of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub struct Timing {
     wall: [AtomicU64; 6],
     /// Wall time that the model's threads spent without a batch to work on.
     starved: AtomicU64,
+    /// Wall time that the feeder spent without a free batch to fill.
+    held_back: AtomicU64,
     /// CPU time of other processes, which the stages have booked, too.
     elsewhere: AtomicU64,
 }
@@ -64,10 +69,12 @@ impl Timing {
 
     /// Runs `wait`, which waits for a batch on a model's thread.
     pub fn starving<T>(&self, wait: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let outcome = wait();
-        add(&self.starved, start.elapsed());
-        outcome
+        waiting(&self.starved, wait)
+    }
+
+    /// Runs `wait`, which waits for a batch to fill.
+    pub fn holding_back<T>(&self, wait: impl FnOnce() -> T) -> T {
+        waiting(&self.held_back, wait)
     }
 
     /// Books what another process spent for `stage`.
@@ -95,10 +102,30 @@ impl Timing {
         get(&self.wall[stage as usize])
     }
 
-    /// Wall time that the model's threads waited for batches, summed over threads.
+    /// Closes the books of a run that read `images` images in `elapsed` on `cores` processors, with
+    /// `sessions` threads for the model and `process` of CPU time in all.
     #[must_use]
-    pub fn starved(&self) -> Duration {
-        get(&self.starved)
+    pub fn close(
+        &self,
+        (images, elapsed): (u64, Duration),
+        (cores, sessions): (usize, usize),
+        process: Duration,
+    ) -> Books {
+        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
+        let stages: Duration = Stage::ALL.iter().map(|&stage| self.cpu(stage)).sum();
+        let [elapsed, process, stages, starved, held_back] =
+            [elapsed, process, stages, get(&self.starved), get(&self.held_back)]
+                .map(|time| time.as_secs_f64());
+        let available = cores as f64 * elapsed;
+        Books {
+            cores,
+            cpu_ms_per_image: 1e3 * share(process, images as f64),
+            bound_images_per_second: share(cores as f64 * images as f64, process),
+            busy: share(process, available),
+            unbooked: share(process - stages, process),
+            starved: share(starved, elapsed * sessions as f64),
+            held_back: share(held_back, elapsed),
+        }
     }
 
     /// Books the CPU time that ONNX Runtime's own threads took: what the process used between
@@ -107,6 +134,42 @@ impl Timing {
         let booked: Duration = Stage::ALL.iter().map(|&stage| self.cpu(stage)).sum();
         add(&self.cpu[Stage::Inference as usize], total.saturating_sub(booked));
     }
+}
+
+/// What the threads of a run did, against what the processor could have done in that time.
+///
+/// No arrangement of the same work is faster than all processors busy all the time: X ≤ C / Σ CPU
+/// seconds per image. The costs are those of this very run, with all its stages side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Books {
+    /// Processors that the run could use.
+    pub cores: usize,
+    /// CPU time for an image that was read, everything included, in milliseconds.
+    pub cpu_ms_per_image: f64,
+    /// The most images per second that these processors can do at that cost.
+    pub bound_images_per_second: f64,
+    /// Share of the processors' time that was used, 0 to 1: what was achieved of the bound.
+    pub busy: f64,
+    /// Share of the used time that no stage booked, 0 to 1.
+    pub unbooked: f64,
+    /// Share of their time that the model's threads waited for images, 0 to 1.
+    pub starved: f64,
+    /// Share of the time in which no batch was free to be filled, 0 to 1: the model and the writer
+    /// have enough to do.
+    pub held_back: f64,
+}
+
+/// Processors that this process may use, as its cgroup and its affinity allow.
+#[must_use]
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn waiting<T>(counter: &AtomicU64, wait: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let outcome = wait();
+    add(counter, start.elapsed());
+    outcome
 }
 
 fn add(counter: &AtomicU64, time: Duration) {
@@ -165,5 +228,27 @@ mod tests {
         assert!(timing.wall(Stage::Read) >= Duration::from_millis(20));
         assert!(cfg!(not(unix)) || timing.cpu(Stage::Read) < Duration::from_millis(20));
         assert_eq!(timing.wall(Stage::Decode), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_books_say_what_was_possible() {
+        let timing = Timing::default();
+        let second = Duration::from_secs(1);
+        timing.book_elsewhere(Stage::Decode, 3 * second, second);
+        timing.book_elsewhere(Stage::Inference, 12 * second, second);
+        add(&timing.starved, 2 * second);
+        add(&timing.held_back, 5 * second);
+        let books = timing.close((1_000, 10 * second), (2, 2), 16 * second);
+        let expected = Books {
+            cores: 2,
+            cpu_ms_per_image: 16.0,
+            bound_images_per_second: 125.0,
+            busy: 0.8,
+            unbooked: 0.0625,
+            starved: 0.1,
+            held_back: 0.5,
+        };
+        assert_eq!(books, expected);
+        assert_eq!(timing.close((0, second), (2, 2), Duration::ZERO).bound_images_per_second, 0.0);
     }
 }

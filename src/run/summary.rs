@@ -9,6 +9,7 @@ use std::{
 
 use super::{Run, recorder::Recorded};
 use crate::{
+    classifier::Topology,
     error::{Exit, RunError},
     invocation::Invocation,
     manifest::{
@@ -17,7 +18,7 @@ use crate::{
     },
     output,
     progress::Counts,
-    timing::{Stage, Timing},
+    timing::{self, Books, Stage, Timing},
     walk::Skip,
 };
 
@@ -59,6 +60,7 @@ impl Summary {
         let failed = counts.failed.iter().map(|(&code, &count)| (code, count));
         let time = |time: SystemTime| humantime::format_rfc3339_seconds(time).to_string();
         let elapsed = spent.elapsed.as_secs_f64();
+        let books = books(run, read, spent);
         let manifest = Manifest {
             schema: SCHEMA,
             linnaeus: env!("CARGO_PKG_VERSION"),
@@ -99,7 +101,8 @@ impl Summary {
             images_per_second: round(read as f64 / elapsed.max(1e-9)),
             stages: Stage::ALL.map(|s| (s.word(), stage(s))).into_iter().collect(),
             process_cpu_seconds: seconds(spent.process_cpu),
-            bottleneck: bottleneck(run, spent),
+            bottleneck: bottleneck(run, spent, &books),
+            books: rounded(books),
         };
         Self { exit, counts, manifest, examples, recorded: None }
     }
@@ -153,21 +156,40 @@ fn skipped(counts: &Counts) -> BTreeMap<&'static str, u64> {
     Skip::ALL.iter().map(|reason| reason.word()).zip(counts.skipped).collect()
 }
 
+/// The threads that work at a time are those that decode, and those of the model's sessions.
+fn books(run: &Run, images: u64, spent: &Spent) -> Books {
+    let Topology { sessions, intra_threads, .. } = run.classifier.topology;
+    let model = if run.classifier.provider.is_gpu() { 0 } else { sessions * intra_threads };
+    let cores = timing::processors().min(run.config.model.threads + model);
+    spent.timing.close((images, spent.elapsed), (cores, sessions), spent.process_cpu)
+}
+
+fn rounded(books: Books) -> Books {
+    let Books { cores, cpu_ms_per_image, bound_images_per_second, .. } = books;
+    Books {
+        cores,
+        cpu_ms_per_image: round(cpu_ms_per_image),
+        bound_images_per_second: round(bound_images_per_second),
+        busy: round(books.busy),
+        unbooked: round(books.unbooked),
+        starved: round(books.starved),
+        held_back: round(books.held_back),
+    }
+}
+
 /// One sentence that says what limited the run, and what would help.
-fn bottleneck(run: &Run, spent: &Spent) -> String {
-    let Spent { elapsed, process_cpu, timing, .. } = spent;
-    let elapsed = elapsed.as_secs_f64().max(1e-9);
+fn bottleneck(run: &Run, spent: &Spent, books: &Books) -> String {
+    let Spent { elapsed, timing, .. } = spent;
+    let elapsed = elapsed.as_secs_f64();
     if elapsed < SHORT {
         return "The run was too short to tell what limited it.".to_owned();
     }
-    let starved =
-        timing.starved().as_secs_f64() / (elapsed * run.classifier.topology.sessions as f64);
     if run.classifier.provider.is_gpu() {
-        return if starved > 0.3 {
+        return if books.starved > 0.3 {
             format!(
                 "The GPU waited {:.0} % of the time for images: reading and decoding them is the \
                  limit, so more processor cores would help most.",
-                100.0 * starved
+                100.0 * books.starved
             )
         } else {
             "The GPU was the limit: a smaller model or a larger `batch-size` would help most."
@@ -176,13 +198,12 @@ fn bottleneck(run: &Run, spent: &Spent) -> String {
     }
     let waited_for_files =
         |stage| timing.wall(stage).saturating_sub(timing.cpu(stage)).as_secs_f64();
-    let busy = process_cpu.as_secs_f64() / (elapsed * run.config.model.threads as f64);
     let reading = waited_for_files(Stage::Read) / (elapsed * run.config.model.threads as f64);
-    if busy < 0.7 && reading > 0.3 {
+    if books.busy < 0.7 && reading > 0.3 {
         return format!(
             "The processor was busy {:.0} % of the time: reading the files was the limit, so \
              faster storage or more `threads` would help most.",
-            100.0 * busy
+            100.0 * books.busy
         );
     }
     let total: f64 = Stage::ALL.iter().map(|&stage| timing.cpu(stage).as_secs_f64()).sum();
@@ -251,6 +272,17 @@ impl fmt::Display for Summary {
             write!(f, " {} {:.2}", stage.word(), manifest.stages[stage.word()].cpu_seconds)?;
         }
         writeln!(f)?;
+        if manifest.read > 0 {
+            let Books { cores, bound_images_per_second, busy, starved, .. } = manifest.books;
+            writeln!(
+                f,
+                "  {:.0} % of what {} can do, {bound_images_per_second:.1} images/s; the model waited \
+                 {:.0} % of the time",
+                100.0 * busy,
+                if cores == 1 { "1 processor".to_owned() } else { format!("{cores} processors") },
+                100.0 * starved
+            )?;
+        }
         if counts.rows() > 0 {
             writeln!(f, "  {}", manifest.bottleneck)?;
         }
