@@ -230,9 +230,11 @@ fn output_hint(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space and run again"
         }
-        io::ErrorKind::PermissionDenied => "choose an `output` in a folder that you may write to",
+        io::ErrorKind::PermissionDenied => {
+            "may this user write there? A file that another user left may be in the way"
+        }
         io::ErrorKind::BrokenPipe => "the program reading the output ended early",
-        _ => "check the `output` path and its disk",
+        _ => "check the path and its disk",
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     },
     saved_run::{About, Given, SavedRun},
     statistics::wilson,
-    truth::{Classes, Columns, Joined, Source, Unknown},
+    truth::{Classes, Columns, Joined, Source, Table, Unknown},
 };
 
 pub mod album;
@@ -89,6 +89,21 @@ impl Options {
             look: spec.look.map_or(LOOK, usize::from),
             thumbnails: spec.thumbnails.unwrap_or(THUMBNAILS),
         })
+    }
+
+    /// Finds out before hours of classifying what would be wrong with the truth or the gate.
+    ///
+    /// # Errors
+    ///
+    /// `Usage` when a table cannot be read, or the gate asks for something unknown.
+    pub fn check(&self) -> Result<(), RunError> {
+        if let Some(gate) = &self.gate {
+            gate.check(&MEASURES).map_err(RunError::Usage)?;
+        }
+        if let Source::File(path) = &self.truth {
+            Table::load(path, &self.columns)?;
+        }
+        Ok(())
     }
 }
 
@@ -290,9 +305,7 @@ impl Evaluation {
     /// `Usage` when the predictions, the truth or the gate cannot be used, or no image has both a
     /// prediction and a truth; `Model` when a label file cannot be read.
     pub fn new(file: &Path, options: &Options) -> Result<Self, RunError> {
-        if let Some(gate) = &options.gate {
-            gate.check(&MEASURES).map_err(RunError::Usage)?;
-        }
+        options.check()?;
         let run = SavedRun::open(file, &options.given)?;
         let joined = join(&run, options)?;
         let scored = Scored::new(&run, &joined);

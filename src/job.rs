@@ -261,6 +261,9 @@ fn joined(base: &Path, path: &Path) -> PathBuf {
         rest = below;
     }
     let whole = base.join(rest);
+    if path.is_absolute() {
+        return whole;
+    }
     // The shorter spelling, which is what a person wrote or would have written.
     let here = env::current_dir().and_then(fs::canonicalize);
     match here.map(|here| whole.strip_prefix(here).map(Path::to_owned)) {
@@ -275,10 +278,16 @@ fn check_keys(
     whereabouts: &str,
     place: &dyn Fn(usize) -> String,
 ) -> Result<(), RunError> {
-    let Some(unknown) = table.keys().find(|key| !known.contains(&key.get_ref().as_ref())) else {
-        return Ok(());
-    };
+    let unknown = table.keys().filter(|key| !known.contains(&key.get_ref().as_ref()));
+    let Some(unknown) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
     let name = unknown.get_ref();
+    if !whereabouts.is_empty() && Job::KEYS.contains(&name.as_ref()) {
+        return Err(RunError::Usage(format!(
+            "{}: unknown key `{name}`{whereabouts}\nhint: it is a key of the job: put it above the \
+             first line in brackets",
+            place(unknown.span().start)
+        )));
+    }
     let distance = |key: &&&str| strsim::damerau_levenshtein(key, name);
     let nearest = known.iter().min_by_key(distance).expect("there are known keys");
     Err(RunError::Usage(format!(
@@ -312,6 +321,7 @@ mod tests {
             ("model = 'm'\nbatchsize = 3\n", ["jobs/a.toml:2", "`batchsize`", "`batch-size`"]),
             ("model = 'm'\n\n[recipe]\nmeen = 1\n", ["jobs/a.toml:4", "`meen`", "`mean`"]),
             ("[evaluate]\ntruht = 'a'\n", ["jobs/a.toml:2", "`truht`", "`truth`"]),
+            ("[recipe]\ntop-k = 1\nlabels = 'a'", ["jobs/a.toml:2", "`top-k`", "above"]),
         ] {
             let message = parse(text).unwrap_err().to_string();
             for word in wanted {

@@ -51,6 +51,9 @@ pub struct Totals {
     pub kept: u64,
     /// Of the kept ones, those whose files are gone.
     pub gone: u64,
+    /// Rows of the last complete run whose files are below a folder that cannot be listed tonight.
+    #[serde(default)]
+    pub hidden: u64,
     /// What became no entry, in the order of [`Skip::ALL`].
     pub skipped: [u64; Skip::ALL.len()],
 }

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Read, Seek as _, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -426,7 +426,40 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
         fs::rename(&partial, path)?;
         sync_folder(path)
     };
-    write().map_err(|source| RunError::Output { path: path.to_owned(), source })
+    write().map_err(|source| {
+        // On a full disk it would take up what the next attempt needs.
+        let _ = fs::remove_file(&partial);
+        RunError::Output { path: path.to_owned(), source }
+    })
+}
+
+/// Whether a file at `path` could be written, as far as that can be known without writing it.
+///
+/// # Errors
+///
+/// What the system would say of the file, or of the folder in which it or its own folder would be
+/// made.
+pub fn check_place(path: &Path) -> io::Result<()> {
+    let whole = path::absolute(path)?;
+    let nearest = whole.ancestors().find(|place| place.exists()).unwrap_or(Path::new("/"));
+    match (nearest == whole, nearest.is_dir()) {
+        (true, true) => Err(io::ErrorKind::IsADirectory.into()),
+        (false, false) => Err(io::ErrorKind::NotADirectory.into()),
+        _ => may_write(nearest),
+    }
+}
+
+#[cfg(unix)]
+fn may_write(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(path, rustix::fs::Access::WRITE_OK)?)
+}
+
+#[cfg(not(unix))]
+fn may_write(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.permissions().readonly() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(())
 }
 
 /// Makes a rename in the folder of `path` survive a power cut.

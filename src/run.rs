@@ -119,12 +119,22 @@ impl Run {
         let entries = self.entries(&begun, first)?;
         log.note(&self.headline());
         self.found().iter().chain(&begun.notes).for_each(|line| log.note(line));
+        if begun.list.totals.hidden > 0 {
+            log.warning(&format!(
+                "{} images of the last run are below folders that cannot be read now: their rows \
+                 are kept as they were",
+                begun.list.totals.hidden
+            ));
+        }
         log.begin(begun.list.totals.rows, first);
         let mut recorder = Recorder::new(begun, top_k, &self, log.clone());
 
         let outcome = pipeline
             .run(entries, engines, |batch| timing.measure(Stage::Write, || recorder.record(batch)));
         log.end_progress();
+        if let Some(in_flight) = &in_flight {
+            in_flight.end(self.config.model.threads);
+        }
         if let Err(error) = outcome {
             recorder.abandon(&error);
             return Err(error);

@@ -213,6 +213,26 @@ fn an_input_that_is_not_there_is_13() {
     assert_old_output(&folder);
 }
 
+#[test]
+fn a_rehearsal_finds_what_would_keep_the_night_from_its_work() {
+    let folder = TestDir::new();
+    folder.write("file", "");
+    fs::create_dir(folder.path("empty")).unwrap();
+    let dry = |input: &str, more: &[&str]| {
+        folder.classify(input, digits_model(), &[&["--dry-run"], more].concat())
+    };
+    let images = digits().into_os_string().into_string().unwrap();
+    let night = ["--log-file=file/run.log", "--metrics-file=.", "--on-failure=./no-such"];
+    let done =
+        dry(&images, &[&night[..], &["-o", "a/out.csv", "--max-errors=5%"]].concat()).exits(0);
+    assert!(done.text().contains("max-errors 5%, log-file file/run.log"), "{done}");
+    done.says(&["`log-file`, file/run.log, cannot", "`metrics-file`, ., cannot", "./no-such"]);
+    dry(&images, &["-o", "file/out.csv"]).exits(74).says(&["file/out.csv"]);
+    dry("empty", &["-o", "out.csv"]).exits(4).says(&["no image"]);
+    dry("empty", &["-o", "out.csv", "--allow-empty"]).exits(0);
+    assert_eq!(listing(&folder.path("")), ["file"]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_device_is_74_and_stays_a_device() {

@@ -103,6 +103,32 @@ fn prometheus_learns_when_it_last_went_well() {
 }
 
 #[test]
+fn a_night_without_a_new_image_has_no_speed_and_a_locked_out_run_no_figures() {
+    let folder = TestDir::new();
+    folder.crowd("in", 20_000);
+    let flags = ["-q", "-o", "out.csv", "--metrics-file", "a.prom", "--threads", "1"];
+    let run = |more: &[&str]| {
+        folder.classify(
+            "in",
+            digits_model(),
+            &[&flags[..], &["--incremental=content"], more].concat(),
+        )
+    };
+    let metrics = || samples(&String::from_utf8(folder.read("a.prom")).unwrap());
+    let mut first = run(&[]).start();
+    first.until("it writes rows", || {
+        fs::metadata(folder.path("out.csv.partial")).is_ok_and(|partial| partial.len() > 1_000)
+    });
+    run(&[]).exits(11);
+    assert!(!folder.path("a.prom").exists(), "of a run that wrote nothing");
+    first.finish().expect(0);
+    let speed = "linnaeus_images_per_second{name=\"a\"}";
+    assert!(metrics()[speed] > 0.0);
+    run(&[]).exits(0);
+    assert!(!metrics().contains_key(speed), "{:?}", metrics());
+}
+
+#[test]
 fn the_figures_are_never_half_there() {
     let folder = TestDir::new();
     let flags = ["-q", "-o", "out.csv", "--metrics-file", "node/a.prom"];
@@ -182,12 +208,15 @@ fn a_hook_hears_how_it_went() {
     assert_eq!((done.text(), &*done.stderr), ("", ""));
     let told = heard(&folder);
     // No shell has read any of it.
-    assert_eq!((&*told["0"], &*told["1"]), ("a b;c", "o $(x);.run.json"));
+    // Whole paths: whoever reads them may be in another folder.
+    let whole = |name: &str| folder.path(name).into_os_string().into_string().unwrap();
+    let (output, record) = (whole("o $(x);.csv"), whole("o $(x);.run.json"));
+    assert_eq!((&told["0"], &told["1"]), (&"a b;c".to_owned(), &record));
     let expected = [
         ("EXIT", "0"),
         ("STATUS", "complete"),
-        ("OUTPUT", "o $(x);.csv"),
-        ("MANIFEST", "o $(x);.run.json"),
+        ("OUTPUT", &output),
+        ("MANIFEST", &record),
         ("IMAGES", "7"),
         ("FAILED", "0"),
         ("ERROR", ""),
@@ -209,7 +238,12 @@ fn a_hook_hears_how_it_went() {
     hooked(&folder, &formula, &["--include", "["]).exits(2);
     assert_eq!(heard(&folder)["STATUS"], "usage");
     hooked(&folder, &formula, &["--max-pixels", "30", "--max-errors", "0"]).exits(5);
-    assert_eq!(heard(&folder)["0"], "o $(x);.run.partial.json");
+    let told = heard(&folder);
+    assert_eq!(told["0"], whole("o $(x);.run.partial.json"));
+    assert!(told["ERROR"].contains("more than `max-errors` allows"), "{told:?}");
+    fs::create_dir(folder.path("empty")).unwrap();
+    hooked(&folder, "empty", &["--restart"]).exits(4).says(&["exit status 4"]);
+    assert!(heard(&folder)["ERROR"].contains("no image was found under empty"));
 }
 
 #[test]
@@ -224,8 +258,10 @@ fn a_hook_that_fails_is_a_warning_and_no_more() {
     fs::remove_file(folder.path("hear.sh")).unwrap();
     let done = hooked(&folder, &formula, &[]).exits(0);
     // At the start, of both: on the night on which they are needed it would be too late.
-    assert_eq!(done.stderr.matches("is not there").count(), 2, "{done}");
+    assert_eq!(done.stderr.matches("it is not there").count(), 2, "{done}");
     done.says(&["cannot be started"]);
+    folder.write("hear.sh", HEAR);
+    hooked(&folder, &formula, &[]).exits(0).says(&["not executable (`chmod +x`)"]);
 }
 
 #[test]
@@ -242,7 +278,7 @@ fn a_job_file_has_its_hooks_beside_it() {
     folder.write("jobs/night.toml", text);
     let done = folder.program(["run", "jobs/night.toml"]).exits(0);
     assert_eq!(done.stderr, "");
-    assert_eq!(heard(&folder)["0"], "out.run.json");
+    assert_eq!(heard(&folder)["0"], folder.path("out.run.json").to_str().unwrap());
     assert_eq!(listing(&folder.path("jobs")), ["bin/hear.sh", "m.prom", "night.toml", "run.log"]);
 }
 

@@ -193,9 +193,21 @@ fn a_job_ends_with_its_report() {
     let page = fs::read_to_string(folder.path("d.report.html")).unwrap();
     assert!(page.contains("data:image/jpeg;base64,"));
     job("top1 >= 0.999");
-    assert!(linnaeus(&folder, &["run", "job.toml"], 6).text().contains("gate FAILS"));
+    let log = ["run", "job.toml", "--log-file", "run.log"];
+    assert!(linnaeus(&folder, &log, 6).text().contains("gate FAILS"));
+    assert_eq!(folder.json("d.run.json")["exit"]["code"], 6);
+    let log = String::from_utf8(folder.read("run.log")).unwrap();
+    assert!(log.contains("gate FAILS: `top1 >= 0.999`"), "{log}");
+    // What cannot be judged is found before hours of classifying.
+    fs::remove_file(folder.path("d.csv")).unwrap();
     job("speed > 1");
     linnaeus(&folder, &["run", "job.toml"], 2).says(&["speed"]);
+    linnaeus(&folder, &["run", "job.toml", "--dry-run"], 2).says(&["speed"]);
+    job("top1 >= 0.97");
+    let text = String::from_utf8(folder.read("job.toml")).unwrap();
+    folder.write("job.toml", text.replace("\"folders\"", "\"foldrs\""));
+    linnaeus(&folder, &["run", "job.toml"], 2).says(&["foldrs"]);
+    assert!(!folder.path("d.csv").exists());
 }
 
 /// A gray picture of `side`×`side` pixels as a BMP.

@@ -272,6 +272,35 @@ fn an_incremental_night_reads_only_what_is_new() {
 }
 
 #[test]
+fn rows_below_a_folder_that_is_closed_tonight_are_kept() {
+    let folder = TestDir::new();
+    let image = repository("examples/digits/images/7/1056.png");
+    for name in ["1/a.png", "2/a.png", "2/b/c.png", "2-other.png", "20/a.png"] {
+        folder.link(&image, format!("in/{name}"));
+    }
+    let night = || slowly(&folder, &["--incremental=content", "--follow-symlinks"]);
+    night().exits(0);
+    let first = rows(&folder.read("out.csv"));
+    // As after a mount that failed: for root, too, nothing is behind this link.
+    fs::rename(folder.path("in/2"), folder.path("away")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path("in/2")).unwrap();
+    fs::remove_file(folder.path("in/20/a.png")).unwrap();
+    let hidden = "2 images of the last run are below folders that cannot be read";
+    for _ in 0..2 {
+        night().exits(3).says(&[hidden]);
+        let now = rows(&folder.read("out.csv"));
+        assert_eq!(paths(&now), ["1/a.png", "2", "2/a.png", "2/b/c.png", "2-other.png"]);
+        assert_ne!(&now[1]["status"], "ok");
+        assert_eq!(now[2..4], first[1..3]);
+    }
+    fs::remove_file(folder.path("in/2")).unwrap();
+    fs::rename(folder.path("away"), folder.path("in/2")).unwrap();
+    night().exits(0);
+    assert_eq!(figures(&folder), [4, 4, 0]);
+    assert_eq!(rows(&folder.read("out.csv")), first[..4]);
+}
+
+#[test]
 fn content_stands_whatever_the_time_stamp_says() {
     let folder = TestDir::new();
     let names = folder.crowd("in", 20);

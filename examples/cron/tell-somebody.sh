@@ -5,7 +5,9 @@
 #
 # with the path of the run's record as the last argument: empty when the run wrote none, so that
 # nobody takes last night's record for this one's. systemd runs it with the name of the unit.
+# A budget that was used up (7) is no failure: the next night goes on.
 set -eu
+[ "${LINNAEUS_EXIT:-}" != 7 ] || exit 0
 what=$1
 record=${2:-}
 to=${MAILTO:-root}
@@ -15,7 +17,7 @@ message() {
     if [ -n "${LINNAEUS_EXIT:-}" ]; then
         echo "Exit status $LINNAEUS_EXIT: $LINNAEUS_MEANING."
         echo "$LINNAEUS_IMAGES images had a row by then, $LINNAEUS_FAILED of them failed."
-        echo "$LINNAEUS_ERROR"
+        [ -z "$LINNAEUS_ERROR" ] || echo "$LINNAEUS_ERROR"
     fi
     [ -z "$record" ] || echo "The record of the run: $record"
 }

@@ -6,19 +6,19 @@ use std::{
     ffi::OsString,
     io::{self, IsTerminal as _},
     panic::{self, AssertUnwindSafe},
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
 use linnaeus::{
-    config::{self, Config, Telling},
+    config::{self, Config, Target, Telling},
     decode,
     error::{Exit, RunError},
     interrupt::{self, Asked, Stop},
     invocation::Invocation,
     job::{Job, LogFormat},
     model::ModelFile,
-    predict,
+    output, predict,
     run::{Run, Summary},
     telling::{
         Log, Show, hook,
@@ -54,6 +54,8 @@ struct Reached {
     summary: Option<Summary>,
     /// What the output is worth, for a person.
     evaluation: Option<String>,
+    /// The conditions of the gate that do not hold.
+    gate: Option<String>,
 }
 
 /// Classifies what `flags` and the job file `base` say.
@@ -149,11 +151,17 @@ impl Call {
         let inputs = self.job.inputs.iter().flatten().map(|path| path.display().to_string());
         let output = self.job.output.as_ref().map_or("-".into(), |path| path.display().to_string());
         self.log.start(&inputs.collect::<Vec<_>>(), &output);
-        let hooks =
-            [("on-success", &self.telling.on_success), ("on-failure", &self.telling.on_failure)];
+        self.warn_of_hooks(&self.telling);
+    }
+
+    fn warn_of_hooks(&self, telling: &Telling) {
+        let hooks = [("on-success", &telling.on_success), ("on-failure", &telling.on_failure)];
         for (key, command) in hooks {
-            if !command.is_empty() && !hook::is_there(command) {
-                self.log.warning(&format!("the program of `{key}`, {}, is not there", command[0]));
+            if command.is_empty() {
+                continue;
+            }
+            if let Err(problem) = hook::check(command) {
+                self.log.warning(&format!("the program of `{key}`, {}: {problem}", command[0]));
             }
         }
     }
@@ -166,7 +174,7 @@ impl Call {
             return models::table(&config, image, classes);
         }
         if self.dry_run {
-            return print(&Run::prepare(config)?.describe()?);
+            return self.rehearse(config);
         }
         let call = self.clone();
         let hear = move |asked| match asked {
@@ -179,13 +187,48 @@ impl Call {
             .map_err(|error| RunError::Internal(format!("no signal handler: {error}")))?;
         let run = Run::prepare(config)?;
         reached.model = Some(run.model().clone());
-        let summary = run.execute(&self.stop, &self.log)?;
-        let exit = summary.exit;
-        reached.summary = Some(summary);
-        let Some(after) = after else { return Ok(exit) };
-        let (exit, text) = after.evaluate(exit)?;
-        reached.evaluation = text;
-        Ok(exit)
+        let summary = reached.summary.insert(run.execute(&self.stop, &self.log)?);
+        if let Some(after) = after.filter(|_| summary.exit.published()) {
+            let evaluated = after.evaluate()?;
+            reached.evaluation = evaluated.text;
+            if evaluated.failed.is_some() {
+                reached.gate = evaluated.failed;
+                summary.end_with(Exit::Gate)?;
+            }
+        }
+        Ok(summary.exit)
+    }
+
+    /// Says what a run would do, and what would keep it from that.
+    fn rehearse(&self, config: Config) -> Result<Exit, RunError> {
+        let telling = config.telling.clone();
+        let target = match &config.target {
+            Target::File(path) => Some(path.clone()),
+            Target::Stdout => None,
+        };
+        let allow_empty = config.allow_empty;
+        let (text, images) = Run::prepare(config)?.describe()?;
+        print(&text)?;
+        let told = [
+            ("log-file", telling.log_file.as_ref()),
+            ("metrics-file", telling.metrics_file.as_ref()),
+        ];
+        for (key, path) in told {
+            let Some(path) = path else { continue };
+            if let Err(error) = output::check_place(path) {
+                self.log
+                    .warning(&format!("`{key}`, {}, cannot be written: {error}", path.display()));
+            }
+        }
+        self.warn_of_hooks(&telling);
+        if let Some(path) = target {
+            output::check_place(&path).map_err(|source| RunError::Output { path, source })?;
+        }
+        if images == 0 && !allow_empty {
+            self.log.warning("there is no image: the run would write nothing (see `allow-empty`)");
+            return Ok(Exit::Empty);
+        }
+        Ok(Exit::Complete)
     }
 
     /// Tells everybody how it ended. Nothing that fails here changes the status.
@@ -211,7 +254,13 @@ impl Call {
         if let Some(text) = &reached.evaluation {
             let _ = print(text);
         }
-        self.write_figures(exit, reached);
+        if let Some(failed) = &reached.gate {
+            self.log.gate(failed);
+        }
+        // The figures are those of the run that has the lock.
+        if exit != Exit::Locked {
+            self.write_figures(exit, reached);
+        }
         let started = Instant::now();
         let grace = self.job.grace.map_or(config::GRACE, |span| span.0);
         let deadline = || {
@@ -256,8 +305,10 @@ impl Call {
             (None, standing) => standing.map(|standing| standing.counts).unwrap_or_default(),
         };
         let rate = match &reached.summary {
-            Some(summary) => summary.manifest.images_per_second,
-            None => self.log.standing().map_or(0.0, |standing| standing.rate()),
+            Some(summary) => {
+                (summary.manifest.read > 0).then_some(summary.manifest.images_per_second)
+            }
+            None => self.log.standing().map(|standing| standing.rate()).filter(|&rate| rate > 0.0),
         };
         Figures {
             ended: SystemTime::now(),
@@ -286,7 +337,8 @@ impl Call {
         }
         let recorded = reached.summary.as_ref().and_then(|summary| summary.recorded.as_deref());
         let environment = self.environment(exit, error, reached);
-        let came = hook::run(command, recorded.unwrap_or(Path::new("")), &environment, deadline);
+        let recorded = recorded.map(absolute).unwrap_or_default();
+        let came = hook::run(command, &recorded, &environment, deadline);
         for line in &came.printed {
             self.log.hook(key, line, came.problem.is_none());
         }
@@ -306,10 +358,16 @@ impl Call {
         reached: &Reached,
     ) -> Vec<(&'static str, String)> {
         let summary = reached.summary.as_ref();
-        let output = match summary {
-            Some(summary) => summary.manifest.output.path.clone(),
-            None => self.job.output.as_ref().map_or("-".into(), |path| path.display().to_string()),
+        let output = match (&self.job.output, summary) {
+            (_, Some(summary)) if summary.manifest.output.path == "-" => "-".to_owned(),
+            (_, Some(summary)) => {
+                absolute(summary.manifest.output.path.as_ref()).display().to_string()
+            }
+            (Some(path), None) => absolute(path).display().to_string(),
+            (None, None) => "-".to_owned(),
         };
+        let error = error.map(ToString::to_string).or_else(|| reached.gate.clone());
+        let error = error.or_else(|| summary.and_then(Summary::reason)).unwrap_or_default();
         let recorded = summary.and_then(|summary| summary.recorded.as_ref());
         let counts = self.figures(exit, reached).counts;
         let status = json!(exit);
@@ -317,18 +375,23 @@ impl Call {
             ("LINNAEUS_EXIT", exit.code().to_string()),
             ("LINNAEUS_STATUS", status.as_str().unwrap_or_default().to_owned()),
             ("LINNAEUS_MEANING", exit.meaning().to_owned()),
-            ("LINNAEUS_ERROR", error.map_or(String::new(), |error| told(&error.to_string()))),
+            ("LINNAEUS_ERROR", told(&error)),
             ("LINNAEUS_RUN", Invocation::this().run.clone()),
             ("LINNAEUS_HOST", Invocation::this().host.clone()),
             ("LINNAEUS_OUTPUT", output),
             (
                 "LINNAEUS_MANIFEST",
-                recorded.map_or(String::new(), |path| path.display().to_string()),
+                recorded.map_or(String::new(), |path| absolute(path).display().to_string()),
             ),
             ("LINNAEUS_IMAGES", counts.rows().to_string()),
             ("LINNAEUS_FAILED", counts.errors().to_string()),
         ]
     }
+}
+
+/// As somebody in another folder needs it.
+fn absolute(path: &Path) -> PathBuf {
+    path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Without bytes that an environment cannot hold.

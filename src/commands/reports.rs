@@ -46,21 +46,27 @@ impl AfterRun {
         };
         spec.report.get_or_insert_with(|| predictions.with_extension("report.html"));
         let given = Given { manifest: config.manifest.clone(), ..Given::default() };
-        Options::resolve(spec.clone(), given.clone())?;
+        Options::resolve(spec.clone(), given.clone())?.check()?;
         Ok(Some(Self { predictions, spec, given, quiet: config.quiet }))
     }
 
-    /// Evaluates what a run that ended with `exit` wrote; a gate that fails wins over it.
-    /// The text is for a person, if there is anything to tell.
-    pub(super) fn evaluate(self, exit: Exit) -> Result<(Exit, Option<String>), RunError> {
-        if !exit.published() {
-            return Ok((exit, None));
-        }
+    /// Evaluates what a run wrote.
+    pub(super) fn evaluate(self) -> Result<Evaluated, RunError> {
         let evaluation = evaluation(&self.predictions, self.spec, self.given)?;
-        let passes = evaluation.0.passes();
-        let text = (!self.quiet || !passes).then(|| summary(&evaluation));
-        Ok((if passes { exit } else { Exit::Gate }, text))
+        let failed = evaluation.0.report.gate.iter().filter(|outcome| !outcome.holds);
+        let failed: Vec<_> = failed.map(|outcome| format!("gate {outcome}")).collect();
+        let failed = (!failed.is_empty()).then(|| printable(&failed.join("; ")).into_owned());
+        let text = (!self.quiet || failed.is_some()).then(|| summary(&evaluation));
+        Ok(Evaluated { text, failed })
     }
+}
+
+/// What came of it.
+pub(super) struct Evaluated {
+    /// For a person, if there is anything to tell.
+    pub(super) text: Option<String>,
+    /// The conditions of the gate that do not hold.
+    pub(super) failed: Option<String>,
 }
 
 /// Evaluates a predictions file and writes its report, whose page is given with it.

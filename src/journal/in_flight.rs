@@ -27,6 +27,13 @@ impl InFlight {
         Ok(this)
     }
 
+    /// Says that none of `threads` threads works on anything any more.
+    pub fn end(&self, threads: usize) {
+        for thread in 0..threads {
+            let _ = self.put(thread, u64::MAX);
+        }
+    }
+
     /// Says that `thread` begins with `entry`. That it ended is not said: the checkpoint tells.
     pub fn begin(&self, thread: usize, entry: u64) {
         // It serves only to find a culprit later: where it cannot be written, none is found.
@@ -67,5 +74,7 @@ mod tests {
         in_flight.begin(0, 1 << 40);
         in_flight.begin(2, 9);
         assert_eq!(InFlight::read(&path), [1 << 40, 9]);
+        in_flight.end(3);
+        assert!(InFlight::read(&path).is_empty());
     }
 }

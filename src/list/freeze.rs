@@ -114,11 +114,14 @@ pub fn freeze(
     };
     let file = file.map_err(&failed)?;
     let writer = Writer::new(file.try_clone().map_err(&failed)?).map_err(&failed)?;
-    let Some(writer) = fill(writer, walk, base, how, &failed)? else {
-        if let Some(partial) = &partial {
-            fs::remove_file(partial).map_err(&failed)?;
+    let writer = match fill(writer, walk, base, how, &failed) {
+        Ok(Some(writer)) => writer,
+        unfinished => {
+            if let Some(partial) = &partial {
+                fs::remove_file(partial).map_err(&failed)?;
+            }
+            return unfinished.map(|_| None);
         }
-        return Ok(None);
     };
     let (totals, sha256, bytes) = writer.finish().map_err(&failed)?;
     if let (Some(partial), Some(path)) = (&partial, path) {
@@ -135,6 +138,8 @@ fn fill(
     how: &Freezing<'_>,
     failed: &dyn Fn(io::Error) -> RunError,
 ) -> Result<Option<Writer<File>>, RunError> {
+    // What could not be listed, the last of it: what was below comes next in the last run's list.
+    let mut closed: Option<Record> = None;
     while let Some(met) = walk.next() {
         if (how.stopped)() {
             return Ok(None);
@@ -151,7 +156,7 @@ fn fill(
         let place = Place { root, name: &source.name };
         let mut last = None;
         if let Some(base) = &mut base {
-            pass(base, Some(place), how.deleted, &mut writer, failed)?;
+            pass(base, Some(place), (how.deleted, closed.as_ref()), &mut writer, failed)?;
             last = base.take_same(place).map_err(unreadable)?;
         }
         let stamp = if error.is_some() { None } else { Stamp::of(&source, how.by, how.follow) };
@@ -162,10 +167,12 @@ fn fill(
                 None => Entry::Candidate(source),
             },
         };
-        writer.push(&Record { entry, root, stamp }).map_err(failed)?;
+        let record = Record { entry, root, stamp };
+        writer.push(&record).map_err(failed)?;
+        closed = matches!(record.entry, Entry::Failed(..)).then_some(record).or(closed);
     }
     if let Some(base) = &mut base {
-        pass(base, None, how.deleted, &mut writer, failed)?;
+        pass(base, None, (how.deleted, closed.as_ref()), &mut writer, failed)?;
     }
     Ok(Some(writer))
 }
@@ -177,17 +184,22 @@ fn kept(last: Option<&(Record, u64, bool)>, source: &Source, stamp: Option<&Stam
     (same && record.source() == source).then_some(*row)
 }
 
-/// Passes over what the last run had before `place` and is gone now.
+/// Passes over what the last run had before `place` and is not met any more: it is gone, unless it
+/// is below a folder that is `closed` tonight.
 fn pass(
     base: &mut Base,
     place: Option<Place<'_>>,
-    deleted: Deleted,
+    (deleted, closed): (Deleted, Option<&Record>),
     writer: &mut Writer<File>,
     failed: &dyn Fn(io::Error) -> RunError,
 ) -> Result<(), RunError> {
     while let Some((record, row, ok)) = base.take_before(place).map_err(unreadable)? {
-        writer.totals.gone += 1;
-        if deleted == Deleted::Keep && ok {
+        let hidden = closed.is_some_and(|folder| {
+            let below = record.source().name.strip_prefix(&*folder.source().name);
+            folder.root == record.root && below.is_some_and(|rest| rest.starts_with(b"/"))
+        });
+        *(if hidden { &mut writer.totals.hidden } else { &mut writer.totals.gone }) += 1;
+        if ok && (hidden || deleted == Deleted::Keep) {
             let entry = Entry::Kept(record.source().clone(), row);
             writer.push(&Record { entry, ..record }).map_err(failed)?;
         }

@@ -208,7 +208,7 @@ impl Run {
     fn fingerprint(&self) -> Fingerprint {
         let Self { config, classifier } = self;
         let walk = &config.walk;
-        let recipe = serde_json::to_string(&classifier.recipe).expect("a recipe is JSON");
+        let recipe = serde_json::to_value(&classifier.recipe).expect("a recipe is JSON");
         let mut of = Fingerprint::default();
         of.add("version", env!("CARGO_PKG_VERSION"));
         of.add("inputs", format!("{:?}", config.inputs));
@@ -225,7 +225,9 @@ impl Run {
             of.add(&format!("weights {}", weights.location), weights.sha256.clone());
         }
         of.add("model-output", classifier.output.name.clone());
-        of.add("recipe", recipe);
+        for (key, value) in recipe.as_object().into_iter().flatten() {
+            of.add(key, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
         let labels = classifier.labels.as_ref().map_or("none", |(labels, _)| labels.sha256());
         of.add("labels", labels);
         of.add("label-offset", config.model.label_offset.to_string());

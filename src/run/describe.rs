@@ -1,6 +1,6 @@
 //! What a run would do, and does, in words.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use super::Run;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     config::Target,
     detect,
     error::RunError,
-    job::Format,
+    job::{Format, Incremental},
     memory::Ceiling,
     model::{self, Provider},
     prepare::threads_bytes,
@@ -35,12 +35,12 @@ impl Run {
     }
 
     /// What the run would do, for a person: inputs and their count, model, preparation, labels,
-    /// device, output.
+    /// device, output, and what was said about the night. With it, how many images there are.
     ///
     /// # Errors
     ///
     /// `Input` when a root cannot be listed.
-    pub fn describe(&self) -> Result<String, RunError> {
+    pub fn describe(&self) -> Result<(String, u64), RunError> {
         let Self { config, classifier } = self;
         let Classifier { file, input, output, classes, labels, runtime, topology, .. } = classifier;
         let Topology { sessions, intra_threads, batch_size } = topology;
@@ -53,8 +53,9 @@ impl Run {
             Format::Csv => "CSV",
             Format::Jsonl => "JSON lines",
         };
+        let counts = self.count()?;
         let lines = [
-            ("inputs", format!("{}: {}", roots.join(", "), count_text(&self.count()?))),
+            ("inputs", format!("{}: {}", roots.join(", "), count_text(&counts))),
             ("model", file.path.display().to_string()),
             ("", format!("SHA-256 {}", file.sha256)),
             ("takes", model::input_text(input)),
@@ -88,6 +89,7 @@ impl Run {
                     .as_ref()
                     .map_or("none".to_owned(), |path| path.display().to_string()),
             ),
+            ("night", self.night_text()),
         ];
         let mut text = String::new();
         for note in &classifier.notes {
@@ -96,7 +98,31 @@ impl Run {
         for (key, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
             let _ = writeln!(text, "{key:<9} {value}");
         }
-        Ok(text)
+        Ok((text, counts.rows()))
+    }
+
+    /// What was said about when the run stops, what it does again, and who hears of it.
+    fn night_text(&self) -> String {
+        let config = &self.config;
+        let telling = &config.telling;
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let program = |command: &[String]| command.first().cloned();
+        let span = |span: Option<Duration>| span.map(|s| humantime::format_duration(s).to_string());
+        let incremental = (config.incremental != Incremental::No)
+            .then(|| format!("{}, `deleted` {}", config.incremental, config.deleted));
+        let said = [
+            ("incremental", incremental),
+            ("min-age", span(config.walk.min_age)),
+            ("max-errors", config.max_errors.map(|most| most.to_string())),
+            ("stop-after", span(config.spending.stop_after)),
+            ("limit", config.spending.limit.map(|limit| limit.to_string())),
+            ("log-file", path(&telling.log_file)),
+            ("metrics-file", path(&telling.metrics_file)),
+            ("on-success", program(&telling.on_success)),
+            ("on-failure", program(&telling.on_failure)),
+        ];
+        let said = said.into_iter().filter_map(|(key, value)| Some(format!("{key} {}", value?)));
+        said.collect::<Vec<_>>().join(", ")
     }
 
     /// The most memory that the run takes beside ONNX Runtime and the model.

@@ -12,6 +12,7 @@ use crate::{
     classifier::Topology,
     error::{Exit, RunError},
     invocation::Invocation,
+    job::Incremental,
     manifest::{
         ExitRecord, LabelsRecord, Manifest, ModelRecord, OutputRecord, RuntimeRecord, SCHEMA,
         StageRecord,
@@ -107,6 +108,53 @@ impl Summary {
         Self { exit, counts, manifest, examples, recorded: None }
     }
 
+    /// Why the output is not complete, and what to do; nothing when it is.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        let Manifest { inputs, listed, output, .. } = &self.manifest;
+        match self.exit {
+            Exit::Empty => Some(format!(
+                "no image was found under {}\nhint: is the folder mounted, and `include` right? With \
+                 `allow-empty` it is a complete run",
+                inputs.join(", ")
+            )),
+            Exit::TooManyErrors => Some(format!(
+                "{} of {} images failed, more than `max-errors` allows; each has its reason in {}\n\
+                 hint: repair them, or raise `max-errors`",
+                self.counts.errors(),
+                self.counts.rows(),
+                output.path
+            )),
+            exit if !exit.published() && output.rows < *listed => Some(format!(
+                "{} of {listed} rows are done\nhint: the same command goes on",
+                output.rows
+            )),
+            _ => None,
+        }
+    }
+
+    /// Lets the run end otherwise than its rows say, because of what they are worth; also in the
+    /// record, where one was written.
+    ///
+    /// # Errors
+    ///
+    /// `Output` when the record cannot be written again.
+    pub fn end_with(&mut self, exit: Exit) -> Result<(), RunError> {
+        self.exit = exit;
+        self.manifest.exit = ExitRecord { code: exit.code(), meaning: exit.meaning() };
+        match &self.recorded {
+            Some(path) => output::write_atomically(path, &self.record()?),
+            None => Ok(()),
+        }
+    }
+
+    fn record(&self) -> Result<Vec<u8>, RunError> {
+        let mut bytes = serde_json::to_vec_pretty(&self.manifest)
+            .map_err(|error| RunError::Internal(error.to_string()))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
     /// Writes the manifest, so that it appears whole or not at all. Of a run that ended early it
     /// is beside the partial output.
     ///
@@ -115,9 +163,7 @@ impl Summary {
     /// `Output` when it cannot be written.
     pub(super) fn write_manifest(&mut self, path: Option<&Path>) -> Result<(), RunError> {
         let Some(path) = path.filter(|_| self.exit != Exit::Empty) else { return Ok(()) };
-        let mut bytes = serde_json::to_vec_pretty(&self.manifest)
-            .map_err(|error| RunError::Internal(error.to_string()))?;
-        bytes.push(b'\n');
+        let bytes = self.record()?;
         let unfinished = path.with_extension("partial.json");
         if !self.manifest.complete {
             output::write_atomically(&unfinished, &bytes)?;
@@ -215,6 +261,9 @@ fn bottleneck(run: &Run, spent: &Spent, books: &Books) -> String {
         Stage::Decode => "smaller image files, or more processor cores, would help most",
         Stage::Preprocess => "smaller images, or more processor cores, would help most",
         Stage::Read => "faster storage would help most",
+        Stage::Walk if run.config.incremental != Incremental::No => {
+            "each file was looked up to see whether it had changed"
+        }
         Stage::Walk => {
             "fewer files that are no images, or `exclude` for their folders, would help most"
         }
@@ -263,7 +312,7 @@ impl fmt::Display for Summary {
         if !self.examples.is_empty() && counts.errors() > self.examples.len() as u64 {
             writeln!(
                 f,
-                "  … and {} more, each with its reason in the output",
+                "  … and {} more, each with its reason in the rows",
                 counts.errors() - self.examples.len() as u64
             )?;
         }
@@ -289,7 +338,8 @@ impl fmt::Display for Summary {
         let output =
             if manifest.output.path == "-" { "standard output" } else { &manifest.output.path };
         if self.exit == Exit::Empty {
-            writeln!(f, "  nothing was written: no image was found under the inputs")
+            let reason = self.reason().unwrap_or_default().replace('\n', "\n  ");
+            writeln!(f, "  nothing was written: {reason}")
         } else if manifest.complete {
             writeln!(f, "  {} rows in {output}", manifest.output.rows)
         } else {
@@ -299,7 +349,11 @@ impl fmt::Display for Summary {
                 manifest.output.rows,
                 manifest.listed,
                 self.exit.meaning()
-            )
+            )?;
+            match self.reason().filter(|_| self.exit == Exit::TooManyErrors) {
+                Some(reason) => writeln!(f, "  {}", reason.replace('\n', "\n  ")),
+                None => Ok(()),
+            }
         }
     }
 }

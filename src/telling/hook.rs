@@ -105,18 +105,36 @@ fn lines_of(output: &mut fs::File) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Whether the program of `command` is where it would be looked for: told at the start, because
-/// otherwise the night on which it is needed would be the first to tell.
-#[must_use]
-pub fn is_there(command: &[String]) -> bool {
-    let Some(program) = command.first() else { return false };
-    if program.contains('/') || !cfg!(unix) {
-        return !cfg!(unix) || Path::new(program).is_file();
-    }
+/// What is wrong with the program of `command`, which would be looked for in the `PATH`: told at the
+/// start, because otherwise the night on which it is needed would be the first to tell.
+///
+/// # Errors
+///
+/// A part of a sentence about it.
+#[cfg(unix)]
+pub fn check(command: &[String]) -> Result<(), &'static str> {
+    let Some(program) = command.first() else { return Err("it is not named") };
     let folders = env::var_os("PATH").unwrap_or_default();
-    let found: Option<PathBuf> =
-        env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file());
-    found.is_some()
+    let found = if program.contains('/') {
+        Path::new(program).is_file().then(|| PathBuf::from(program))
+    } else {
+        env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+    };
+    match found.map(|path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK)) {
+        None => Err("it is not there"),
+        Some(Err(_)) => Err("it is not executable (`chmod +x`)"),
+        Some(Ok(())) => Ok(()),
+    }
+}
+
+/// Elsewhere programs are found in other ways than here.
+///
+/// # Errors
+///
+/// None.
+#[cfg(not(unix))]
+pub fn check(_: &[String]) -> Result<(), &'static str> {
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -160,8 +178,10 @@ mod tests {
 
     #[test]
     fn a_program_is_looked_for_in_the_path() {
-        assert!(is_there(&["sh".to_owned()]));
-        assert!(!is_there(&["no-such-program-here".to_owned()]));
-        assert!(!is_there(&["./no-such".to_owned()]));
+        let problem = |program: &str| check(&[program.to_owned()]).unwrap_err();
+        assert_eq!(check(&["sh".to_owned()]), Ok(()));
+        assert!(problem("no-such-program-here").contains("not there"));
+        assert!(problem("./no-such").contains("not there"));
+        assert!(problem(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).contains("chmod"));
     }
 }

@@ -3,7 +3,7 @@
 //! As JSON (`log-format = "json"`), one object per line with the fields `ts` (RFC 3339, UTC),
 //! `level` (`info`, `warn`, `error`), `event`, `run` (the run's id) and `message`, and those of the
 //! event. Events are `start`, `note`, `progress`, `image_error`, `checkpoint`, `warning`, `signal`,
-//! `error`, `finish`, `hook` and `exit`; the last line of every run is `exit`. Events and fields are
+//! `error`, `finish`, `gate`, `hook` and `exit`; the last line of every run is `exit`. Events and fields are
 //! only added, so a reader skips those that it does not know.
 
 use std::{
@@ -63,6 +63,8 @@ struct State {
     failed: u64,
     shown: u64,
     stopped: Option<(Exit, Instant)>,
+    /// Nobody wants to hear of the end: the reader of the rows left.
+    left: bool,
     /// The last line was told.
     closed: bool,
 }
@@ -113,6 +115,7 @@ impl Log {
             failed: 0,
             shown: 0,
             stopped: None,
+            left: false,
             closed: false,
         };
         Self(Arc::new(Shared { format, show, state: Mutex::new(state) }))
@@ -256,7 +259,14 @@ impl Log {
             .with("meaning", exit.meaning());
         self.end_progress();
         let heard = self.is_json() || !error.is_reader_gone();
+        self.state().left = !heard;
         self.tell(&record, if heard { To::Alarmed } else { To::File });
+    }
+
+    /// Tells which conditions of the gate do not hold; a person has read it in the evaluation.
+    pub fn gate(&self, failed: &str) {
+        let to = if self.is_json() { To::Alarmed } else { To::File };
+        self.tell(&Record::new(Level::Error, "gate", failed), to);
     }
 
     /// Tells of a panic, on the thread on which it happens: it may hold the log, which is waited for
@@ -309,8 +319,9 @@ impl Log {
         let record = Record::new(level_of(exit), "exit", format!("exit status {code}: {meaning}"))
             .with("code", code)
             .with("meaning", meaning);
-        // The shell tells a person the status.
-        let to = if self.is_json() { unless_well(exit) } else { To::File };
+        // A shell tells a person the status; what cron mails does not.
+        let mailed = self.0.show.is_some_and(|show| show.quiet) && !state.left;
+        let to = if self.is_json() || mailed { unless_well(exit) } else { To::File };
         self.write(&mut state, &record, to);
         state.closed = true;
     }

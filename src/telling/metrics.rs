@@ -36,8 +36,8 @@ pub struct Figures<'a> {
     pub seconds: f64,
     /// What came of the images.
     pub counts: Counts,
-    /// Images with a row, per second.
-    pub images_per_second: f64,
+    /// Images with a row, per second; nothing when none was read.
+    pub images_per_second: Option<f64>,
     /// The model, when it could be opened.
     pub model: Option<&'a ModelFile>,
 }
@@ -76,22 +76,23 @@ struct Exposition(String);
 
 impl Exposition {
     fn of(path: &Path, figures: &Figures<'_>, last_success: f64) -> Self {
-        let Figures { ended, exit, seconds, images_per_second, .. } = figures;
+        let Figures { ended, exit, seconds, .. } = figures;
         let ended = ended.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let success = if exit.published() { ended } else { last_success };
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let mut text = Self(String::new());
+        let help = "Images per second of the last run; missing when it read none.";
+        let speed =
+            figures.images_per_second.map(|rate| ("linnaeus_images_per_second", help, rate));
         for (metric, help, value) in [
             ("linnaeus_last_run_timestamp_seconds", "When the last run ended.", ended),
-            (
-                LAST_SUCCESS,
-                "When a run last published its output (exit status 0 or 3); 0 is never.",
-                success,
-            ),
+            (LAST_SUCCESS, "When a run last ended well (exit status 0 or 3); 0 is never.", success),
             ("linnaeus_last_exit_code", "Exit status of the last run.", f64::from(exit.code())),
             ("linnaeus_run_duration_seconds", "Wall time of the last run.", *seconds),
-            ("linnaeus_images_per_second", "Rows per second of the last run.", *images_per_second),
-        ] {
+        ]
+        .into_iter()
+        .chain(speed)
+        {
             text.gauge(metric, help, vec![(vec![("name", &stem)], value)]);
         }
         text.count(&stem, figures);
@@ -160,7 +161,7 @@ mod tests {
     fn figures(exit: Exit, ended: u64) -> Figures<'static> {
         let ended = UNIX_EPOCH + Duration::from_secs(ended);
         let counts = Counts { ok: 7, ..Counts::default() };
-        Figures { ended, exit, seconds: 1.5, counts, images_per_second: 4.0, model: None }
+        Figures { ended, exit, seconds: 1.5, counts, images_per_second: Some(4.0), model: None }
     }
 
     #[test]
