@@ -99,7 +99,8 @@ impl Labels {
         let fail = |reason: String| {
             RunError::Model(format!("cannot use the label file {}: {reason}", path.display()))
         };
-        let bytes = fs::read(path).map_err(|error| fail(error.to_string()))?;
+        let bytes = fs::read(path)
+            .map_err(|error| fail(format!("{error}\nhint: check the path under `labels`")))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             fail(format!("it is not UTF-8 ({})\nhint: save it as UTF-8", error.utf8_error()))
         })?;
