@@ -17,7 +17,7 @@ use crate::{
     },
     saved_run::{About, Given, SavedRun},
     statistics::wilson,
-    truth::{Classes, Columns, Joined, Source, Unknown},
+    truth::{Classes, Columns, Correction, Joined, Source, Unknown},
 };
 
 pub mod album;
@@ -61,7 +61,7 @@ pub struct Options {
 }
 
 /// Most images that are looked at when nobody says how many.
-const LOOK: usize = 1000;
+const LOOK: usize = 2000;
 /// Most thumbnails when nobody says how many.
 const THUMBNAILS: usize = 160;
 
@@ -158,6 +158,8 @@ pub struct TruthPart {
     pub several: u64,
     /// Images whose truth was corrected.
     pub corrected: u64,
+    /// All corrections; `--corrections` reads them out of this report.
+    pub corrections: Vec<Correction>,
     /// Rows of which no truth is told.
     pub without_truth: Listed,
     /// Images in the truth that have no row.
@@ -457,7 +459,8 @@ fn truth_part(run: &SavedRun, joined: &Joined, options: &Options) -> TruthPart {
     TruthPart {
         source: options.truth.describe(),
         several: several.count() as u64,
-        corrected: joined.corrected,
+        corrected: joined.corrections.len() as u64,
+        corrections: joined.corrections.clone(),
         without_truth: Listed::of(joined.without_truth.iter().map(|&row| rows[row].path.clone())),
         without_row: Listed::of(joined.without_row.iter().cloned()),
         without_prediction: Listed::of(failed.map(|(row, _)| row.path.clone())),

@@ -36,7 +36,9 @@ const TEMPLATES: [(&str, &str); 4] = [
 /// `Output` when one cannot be written.
 pub fn write_evaluation(evaluation: &Evaluation, page: &Path) -> Result<Vec<PathBuf>, RunError> {
     let folder = folder_of(page)?;
-    let html = evaluation::page(evaluation, &folder).map_err(|error| internal(&error))?;
+    let name =
+        page.with_extension("json").file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let html = evaluation::page(evaluation, &folder, &name).map_err(|error| internal(&error))?;
     let files = [
         (page.to_owned(), html.into_bytes()),
         (page.with_extension("json"), json(&evaluation.report)?),

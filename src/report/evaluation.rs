@@ -9,6 +9,8 @@ use super::{chart, environment, matrix, page_parts, text};
 use crate::{
     evaluate::{Evaluation, Report, album::Shown},
     metrics::{Curve, Loss},
+    output,
+    truth::Correction,
 };
 
 /// Wrong images that the page lists for a click on a cell, and without any.
@@ -17,8 +19,8 @@ const MOST_WRONG_ROWS: usize = 100;
 /// Points of a curve in the page.
 const MOST_POINTS: usize = 24;
 
-/// Renders the page that is to lie in `folder`.
-pub(super) fn page(evaluation: &Evaluation, folder: &Path) -> Result<String, Error> {
+/// Renders the page that is to lie in `folder`, beside the file named `json`.
+pub(super) fn page(evaluation: &Evaluation, folder: &Path, json: &str) -> Result<String, Error> {
     let Evaluation { report, confusion, coverage, confidences, names, wrong, .. } = evaluation;
     let environment = environment()?;
     let order = matrix::order(confusion);
@@ -40,6 +42,7 @@ pub(super) fn page(evaluation: &Evaluation, folder: &Path) -> Result<String, Err
         coverage => chart::coverage(coverage),
     };
     let words = context! {
+        json => json,
         r => with_cards(evaluation, folder),
         run => run,
         names => Serde(names),
@@ -67,6 +70,8 @@ struct Data {
     wrong: Vec<(String, u32, u32, f64)>,
     /// Recall and precision in thousandths.
     curves: BTreeMap<u32, Vec<[u16; 2]>>,
+    /// Corrections that were already made: path cells, and classes with `|` between them.
+    corrected: Vec<(String, String)>,
 }
 
 impl Data {
@@ -80,9 +85,18 @@ impl Data {
             order,
             cells: confusion.cells.iter().map(|(&(t, p), &count)| (t, p, count)).collect(),
             wrong: wrong.iter().take(MOST_WRONG).map(row).collect(),
+            corrected: corrected(evaluation),
             curves: curves.iter().map(|(class, curve)| (*class, thinned(curve))).collect(),
         }
     }
+}
+
+fn corrected(evaluation: &Evaluation) -> Vec<(String, String)> {
+    let row = |Correction { path, classes }: &Correction| {
+        let classes: Vec<_> = classes.iter().map(u32::to_string).collect();
+        (output::guarded_path(path), classes.join("|"))
+    };
+    evaluation.report.truth.corrections.iter().map(row).collect()
 }
 
 fn thinned(curve: &Curve) -> Vec<[u16; 2]> {
@@ -128,14 +142,24 @@ fn card(one: &Shown, boxed: bool, names: &BTreeMap<u32, String>, folder: &Path) 
     let is: Vec<String> = is.map(|(&class, name)| short(class, name)).collect();
     let is = is.join(" or ");
     let looks_like = one.looks_like.as_ref().map(|(class, name)| short(*class, name));
+    let likely = one.looks_like.iter().map(|(class, name)| (*class, name));
+    let best = one.top.iter().map(|(class, name, _)| (*class, name));
+    let mut choices: Vec<(u32, String)> = Vec::new();
+    for (class, name) in likely.chain(best) {
+        let known = |(other, _): &(u32, String)| *other == class;
+        if !one.truth.contains(&class) && !choices.iter().any(known) {
+            choices.push((class, short(class, name)));
+        }
+    }
     let search = format!("{} {} {}", text::name(&one.path), is, says);
     context! {
         path => one.path.clone(),
+        cell => output::guarded_path(&one.path),
         truth => one.truth.clone(),
         predicted => predicted,
         says => says,
         looks_like => looks_like,
-        looks_like_class => one.looks_like.as_ref().map(|(class, _)| *class),
+        choices => choices,
         is => is,
         confidence => confidence,
         right => one.truth.contains(&predicted),

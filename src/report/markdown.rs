@@ -72,7 +72,7 @@ fn figures(evaluation: &Evaluation, out: &mut String) {
     let pairs = report.confused.iter().take(MOST).map(|pair| {
         let short = |class: u32| plain(&evaluation.names[&class]);
         let [truth, predicted] = [pair.truth, pair.predicted].map(short);
-        format!("{truth} for {predicted} ({})", pair.images)
+        format!("{truth} taken for {predicted} ({})", pair.images)
     });
     let pairs: Vec<String> = pairs.collect();
     if !pairs.is_empty() {

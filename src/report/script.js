@@ -243,11 +243,28 @@
   const corrections = byId("corrections");
   if (corrections) {
     const quoted = (text) => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    const before = new Map(data.corrected), save = byId("save-corrections"), boxes = all("select[data-correct]");
+    const chosen = new Map();
     const write = () => {
-      const chosen = all("input[data-correct]:checked").map((box) => `${quoted(box.dataset.path)},${box.dataset.class}\n`);
-      corrections.value = chosen.length ? "path,index\n" + chosen.join("") : "";
+      const rows = new Map([...before, ...chosen]);
+      corrections.value = rows.size ? "path,index\n" + [...rows].map((row) => `${quoted(row[0])},${row[1]}\n`).join("") : "";
+      save.disabled = !rows.size;
     };
-    for (const box of all("input[data-correct]")) box.addEventListener("change", write);
+    for (const box of boxes) box.addEventListener("change", () => {
+      const path = box.dataset.correct;
+      if (box.value === "-") chosen.delete(path);
+      else chosen.set(path, box.value);
+      // The same image may be in two galleries.
+      for (const other of boxes) if (other.dataset.correct === path) other.value = box.value;
+      write();
+    });
+    save.addEventListener("click", () => {
+      const link = make("a");
+      link.href = URL.createObjectURL(new Blob([corrections.value], { type: "text/csv" }));
+      link.download = "corrections.csv";
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
     write();
   }
 })();
