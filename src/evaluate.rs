@@ -282,6 +282,8 @@ pub struct Evaluation {
     pub names: BTreeMap<u32, String>,
     /// Every wrong image: path, truth, prediction, confidence; the surest first.
     pub wrong: Vec<(String, u32, u32, f64)>,
+    /// Everything without a counterpart: the key under `truth` that counts it, and the path or name.
+    pub unmatched: Vec<(&'static str, String)>,
 }
 
 impl Evaluation {
@@ -417,8 +419,8 @@ impl<'a> Scored<'a> {
             gate: Vec::new(),
         };
         let names = classes.short_names(&confusion.classes());
-        let wrong = self.wrong(run);
-        Evaluation { report, confusion, curves, coverage, confidences, names, wrong }
+        let (wrong, unmatched) = (self.wrong(run), unmatched(run, joined));
+        Evaluation { report, confusion, curves, coverage, confidences, names, wrong, unmatched }
     }
 
     fn top(&self, top_k: usize) -> Vec<TopK> {
@@ -444,10 +446,28 @@ impl<'a> Scored<'a> {
     }
 }
 
+/// Rows with a truth that have no prediction.
+fn without_prediction<'a>(
+    run: &'a SavedRun,
+    joined: &'a Joined,
+) -> impl Iterator<Item = String> + 'a {
+    let rows = run.predictions.rows().iter().zip(&joined.answers);
+    let failed = rows.filter(|(row, answers)| row.failure.is_some() && answers.is_some());
+    failed.map(|(row, _)| row.path.clone())
+}
+
+fn unmatched(run: &SavedRun, joined: &Joined) -> Vec<(&'static str, String)> {
+    let rows = run.predictions.rows();
+    let without_truth = joined.without_truth.iter().map(|&row| rows[row].path.clone());
+    let all = without_truth.map(|path| ("without_truth", path));
+    let all = all.chain(joined.without_row.iter().map(|path| ("without_row", path.clone())));
+    let failed = without_prediction(run, joined).map(|path| ("without_prediction", path));
+    let unknown = joined.unknown.keys().map(|name| ("unknown", name.clone()));
+    all.chain(failed).chain(unknown).collect()
+}
+
 fn truth_part(run: &SavedRun, joined: &Joined, options: &Options) -> TruthPart {
     let rows = run.predictions.rows();
-    let failed = rows.iter().zip(&joined.answers);
-    let failed = failed.filter(|(row, answers)| row.failure.is_some() && answers.is_some());
     let shown: std::collections::BTreeSet<u32> =
         joined.answers.iter().flatten().flatten().copied().collect();
     let missing = (0..run.classes.count().unwrap_or(0)).filter(|class| !shown.contains(class));
@@ -463,7 +483,7 @@ fn truth_part(run: &SavedRun, joined: &Joined, options: &Options) -> TruthPart {
         corrections: joined.corrections.clone(),
         without_truth: Listed::of(joined.without_truth.iter().map(|&row| rows[row].path.clone())),
         without_row: Listed::of(joined.without_row.iter().cloned()),
-        without_prediction: Listed::of(failed.map(|(row, _)| row.path.clone())),
+        without_prediction: Listed::of(without_prediction(run, joined)),
         unknown: joined.unknown.iter().map(unknown).collect(),
         missing_classes: Listed::of(missing.map(|class| run.classes.name(class))),
         notes: joined.notes.clone(),

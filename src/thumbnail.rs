@@ -64,16 +64,11 @@ pub struct Viewer {
 }
 
 /// What one thread looks with.
+#[derive(Default)]
 struct Desk {
     resampler: Resampler,
     bytes: Vec<u8>,
     pixels: Pixels,
-}
-
-impl Default for Desk {
-    fn default() -> Self {
-        Self { resampler: Resampler::new(), bytes: Vec::new(), pixels: Pixels::default() }
-    }
 }
 
 impl Default for Viewer {

@@ -80,7 +80,7 @@ pub(super) fn pack(
         package.recipe.keys().len(),
         package.goldens.len()
     ))?;
-    print(&notes.iter().map(|note| format!("{note}\n")).collect::<String>())
+    print(&notes.iter().flat_map(|note| [note.as_str(), "\n"]).collect::<String>())
 }
 
 pub(super) fn freeze(

@@ -43,6 +43,7 @@ pub(super) fn page(evaluation: &Evaluation, folder: &Path, json: &str) -> Result
     };
     let words = context! {
         json => json,
+        unmatched => evaluation.unmatched.len(),
         r => with_cards(evaluation, folder),
         run => run,
         names => Serde(names),
@@ -180,21 +181,21 @@ pub(super) fn notices(report: &Report) -> Vec<String> {
     if failed > 0 {
         let each: Vec<_> =
             predictions.failed.iter().map(|(status, count)| format!("{count} {status}")).collect();
-        notices.push(format!("{failed} images have no prediction: {}.", each.join(", ")));
+        notices.push(format!("Images without a prediction: {failed} ({}).", each.join(", ")));
     }
     for (count, what) in [
-        (truth.without_truth.count, "rows have no truth, and are in no figure"),
-        (truth.without_row.count, "images of the truth have no row"),
+        (truth.without_truth.count, "Rows without a truth, which are in no figure"),
+        (truth.without_row.count, "Images of the truth without a row"),
     ] {
         if count > 0 {
-            notices.push(format!("{count} {what}; see Truth."));
+            notices.push(format!("{what}: {count}; see Truth."));
         }
     }
     if !truth.unknown.is_empty() {
         let images: u64 = truth.unknown.values().map(|unknown| unknown.images).sum();
         notices.push(format!(
-            "{} names in the truth, of {images} images, are no class of the model; such images are not \
-             scored. See Truth.",
+            "Names in the truth that are no class of the model: {}, of {images} images, which are not scored; \
+             see Truth.",
             truth.unknown.len()
         ));
     }

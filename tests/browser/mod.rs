@@ -174,6 +174,7 @@ impl Browser {
 }
 
 /// Messages as they come, from a thread of its own, so that waiting for one has an end.
+#[expect(clippy::disallowed_methods, reason = "it ends with the browser, whose pipe it reads")]
 fn messages(mut pipe: BufReader<std::process::ChildStdout>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
