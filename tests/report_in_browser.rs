@@ -160,7 +160,7 @@ fn a_person_sorts_filters_and_opens_what_is_wrong() {
 
     // Filtering the gallery by kind and words.
     let shown =
-        "[...document.querySelectorAll('[data-gallery] li')].filter(e => e.offsetParent).length";
+        "[...document.querySelectorAll('[data-gallery] li[data-kind]')].filter(e => e.offsetParent).length";
     let first = browser.evaluate(shown).as_u64().unwrap();
     browser.evaluate(
         "[...document.querySelectorAll('[data-gallery] > p > button')].forEach(e => e.click())",
