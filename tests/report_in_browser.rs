@@ -159,8 +159,7 @@ fn a_person_sorts_filters_and_opens_what_is_wrong() {
     assert_eq!(browser.evaluate(state), "ascending");
 
     // Filtering the gallery by kind and words.
-    let shown =
-        "[...document.querySelectorAll('[data-gallery] li[data-kind]')].filter(e => e.offsetParent).length";
+    let shown = "[...document.querySelectorAll('[data-gallery] li[data-kind]')].filter(e => e.offsetParent).length";
     let first = browser.evaluate(shown).as_u64().unwrap();
     browser.evaluate(
         "[...document.querySelectorAll('[data-gallery] > p > button')].forEach(e => e.click())",
