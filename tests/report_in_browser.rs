@@ -278,6 +278,29 @@ fn pages_fit_and_are_quiet_and_labelled_at_any_width_and_in_the_dark() {
 }
 
 #[test]
+fn a_page_reads_without_its_script() {
+    let mut browser = browser_or_skip!();
+    let fixture = Fixture::new();
+    fixture.write("p.csv", &names(10), &images(10, 12, 0), true);
+    let page = fixture.evaluate("p.csv");
+    browser.call("Emulation.setScriptExecutionDisabled", &serde_json::json!({ "value": true }));
+    browser.open(&page, 360, "light");
+    let seen = |browser: &mut Browser, selector: &str| {
+        let visible = format!(
+            "[...document.querySelectorAll('{selector}')].filter(e => e.checkVisibility()).length"
+        );
+        browser.evaluate(&visible).as_u64().unwrap()
+    };
+    // Nothing is offered that would not work, and nothing is left out.
+    assert_eq!(seen(&mut browser, ".script, button, select, dialog"), 0);
+    assert_eq!(seen(&mut browser, "#class-table tbody tr"), 10);
+    let all = browser.evaluate("document.querySelectorAll('li[data-kind]').length");
+    assert_eq!(all, seen(&mut browser, "li[data-kind]"));
+    assert!(all.as_u64().unwrap() > 48 && seen(&mut browser, "svg.chart") == 3, "{all}");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
 fn hostile_names_are_text() {
     let mut browser = browser_or_skip!();
     let fixture = Fixture::new();
