@@ -104,6 +104,9 @@ pub(crate) enum Command {
         /// An image and the label or index of its class; checked now, and before every run
         #[arg(long, value_name = "IMAGE=LABEL")]
         golden: Vec<String>,
+        /// The JSON of `evaluate`'s report on this model, whose fitted temperature the package gets
+        #[arg(long, value_name = "REPORT.json", value_hint = ValueHint::FilePath, conflicts_with = "temperature")]
+        temperature_from: Option<PathBuf>,
         #[command(flatten)]
         using: Box<Using>,
     },
@@ -218,7 +221,8 @@ Examples:
 const PACK_EXAMPLES: &str = "\
 Example:
   linnaeus pack model.onnx -o packed.onnx --labels synset.txt \\
-      --preset torchvision/resnet50-imagenet1k_v2 --golden elephant.jpg='African elephant'";
+      --preset torchvision/resnet50-imagenet1k_v2 --golden elephant.jpg='African elephant'
+  linnaeus pack model.onnx -o calibrated.onnx --temperature-from report.json";
 
 const FREEZE_EXAMPLES: &str = "\
 Examples:

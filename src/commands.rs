@@ -37,8 +37,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, RunError> {
             };
             models::doctor(&using.into_job(model), (images, truth, most), json)
         }
-        Command::Pack { model, output, golden, using } => {
-            models::pack(&using.into_job(model), &output, &golden)
+        Command::Pack { model, output, golden, temperature_from, using } => {
+            models::pack(&using.into_job(model), &output, &golden, temperature_from)
         }
         Command::Freeze { model, output, golden, verify, bare, json, using } => {
             models::freeze(&using.into_job(model), &output, (&golden, &verify, bare), json)

@@ -17,7 +17,7 @@ use crate::{
     },
     saved_run::{About, Given, SavedRun},
     statistics::wilson,
-    truth::{Classes, Columns, Joined, Source, Table, Unknown},
+    truth::{Classes, Columns, Correction, Joined, Source, Table, Unknown},
 };
 
 pub mod album;
@@ -61,7 +61,7 @@ pub struct Options {
 }
 
 /// Most images that are looked at when nobody says how many.
-const LOOK: usize = 1000;
+const LOOK: usize = 2000;
 /// Most thumbnails when nobody says how many.
 const THUMBNAILS: usize = 160;
 
@@ -102,6 +102,9 @@ impl Options {
         }
         if let Source::File(path) = &self.truth {
             Table::load(path, &self.columns)?;
+        }
+        if let Some(path) = &self.corrections {
+            Table::load(path, &Columns::default())?;
         }
         Ok(())
     }
@@ -173,6 +176,8 @@ pub struct TruthPart {
     pub several: u64,
     /// Images whose truth was corrected.
     pub corrected: u64,
+    /// All corrections; `--corrections` reads them out of this report.
+    pub corrections: Vec<Correction>,
     /// Rows of which no truth is told.
     pub without_truth: Listed,
     /// Images in the truth that have no row.
@@ -295,6 +300,8 @@ pub struct Evaluation {
     pub names: BTreeMap<u32, String>,
     /// Every wrong image: path, truth, prediction, confidence; the surest first.
     pub wrong: Vec<(String, u32, u32, f64)>,
+    /// Everything without a counterpart: the key under `truth` that counts it, and the path or name.
+    pub unmatched: Vec<(&'static str, String)>,
 }
 
 impl Evaluation {
@@ -428,8 +435,8 @@ impl<'a> Scored<'a> {
             gate: Vec::new(),
         };
         let names = classes.short_names(&confusion.classes());
-        let wrong = self.wrong(run);
-        Evaluation { report, confusion, curves, coverage, confidences, names, wrong }
+        let (wrong, unmatched) = (self.wrong(run), unmatched(run, joined));
+        Evaluation { report, confusion, curves, coverage, confidences, names, wrong, unmatched }
     }
 
     fn top(&self, top_k: usize) -> Vec<TopK> {
@@ -455,10 +462,28 @@ impl<'a> Scored<'a> {
     }
 }
 
+/// Rows with a truth that have no prediction.
+fn without_prediction<'a>(
+    run: &'a SavedRun,
+    joined: &'a Joined,
+) -> impl Iterator<Item = String> + 'a {
+    let rows = run.predictions.rows().iter().zip(&joined.answers);
+    let failed = rows.filter(|(row, answers)| row.failure.is_some() && answers.is_some());
+    failed.map(|(row, _)| row.path.clone())
+}
+
+fn unmatched(run: &SavedRun, joined: &Joined) -> Vec<(&'static str, String)> {
+    let rows = run.predictions.rows();
+    let without_truth = joined.without_truth.iter().map(|&row| rows[row].path.clone());
+    let all = without_truth.map(|path| ("without_truth", path));
+    let all = all.chain(joined.without_row.iter().map(|path| ("without_row", path.clone())));
+    let failed = without_prediction(run, joined).map(|path| ("without_prediction", path));
+    let unknown = joined.unknown.keys().map(|name| ("unknown", name.clone()));
+    all.chain(failed).chain(unknown).collect()
+}
+
 fn truth_part(run: &SavedRun, joined: &Joined, options: &Options) -> TruthPart {
     let rows = run.predictions.rows();
-    let failed = rows.iter().zip(&joined.answers);
-    let failed = failed.filter(|(row, answers)| row.failure.is_some() && answers.is_some());
     let shown: std::collections::BTreeSet<u32> =
         joined.answers.iter().flatten().flatten().copied().collect();
     let missing = (0..run.classes.count().unwrap_or(0)).filter(|class| !shown.contains(class));
@@ -470,10 +495,11 @@ fn truth_part(run: &SavedRun, joined: &Joined, options: &Options) -> TruthPart {
     TruthPart {
         source: options.truth.describe(),
         several: several.count() as u64,
-        corrected: joined.corrected,
+        corrected: joined.corrections.len() as u64,
+        corrections: joined.corrections.clone(),
         without_truth: Listed::of(joined.without_truth.iter().map(|&row| rows[row].path.clone())),
         without_row: Listed::of(joined.without_row.iter().cloned()),
-        without_prediction: Listed::of(failed.map(|(row, _)| row.path.clone())),
+        without_prediction: Listed::of(without_prediction(run, joined)),
         unknown: joined.unknown.iter().map(unknown).collect(),
         missing_classes: Listed::of(missing.map(|class| run.classes.name(class))),
         notes: joined.notes.clone(),

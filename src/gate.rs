@@ -153,6 +153,9 @@ fn condition(text: &str) -> Result<Condition, String> {
     if level.is_some_and(|level| !(0.5..=0.9999).contains(&level)) {
         return Err(wrong("its level is not from 50% to 99.99%"));
     }
+    if rest.contains("=>") || rest.contains("=<") || rest.contains("==") {
+        return Err(wrong("its comparison is none of `>=`, `<=`, `>`, `<`"));
+    }
     let split = COMPARISONS.iter().find_map(|(sign, comparison)| {
         rest.split_once(sign).map(|(measure, limit)| (measure, *comparison, limit))
     });
@@ -272,8 +275,16 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_is_refused() {
-        for gate in ["", ",", "top1", "top1 >= x", "top1 >= 1 @ 95", "top1 >= 1 @ 20%", "top1 = 1"]
-        {
+        for gate in [
+            "",
+            ",",
+            "top1",
+            "top1 => 1",
+            "top1 >= x",
+            "top1 >= 1 @ 95",
+            "top1 >= 1 @ 20%",
+            "top1 = 1",
+        ] {
             assert!(gate.parse::<Gate>().is_err(), "{gate}");
         }
         for (gate, word) in [("top9 > 0", "ece, nothing, top1"), ("ece < 1 @ 95%", "no interval")] {

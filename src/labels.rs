@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use serde_json::Value;
+
 use crate::{
     config::{ModelConfig, NO_LABELS},
     digest,
@@ -211,6 +213,23 @@ impl Labels {
     #[must_use]
     pub fn wnid(&self, index: usize) -> Option<&str> {
         self.wnids.get(index)?.as_deref()
+    }
+
+    /// The names as JSON that [`Labels::parse`] reads: a list, or an object from index to `[wnid, name]`
+    /// where ids are known.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        if self.wnids.is_empty() {
+            return Value::from(self.names.clone());
+        }
+        let class = |(at, name): (usize, &String)| {
+            let value = match self.wnid(at) {
+                Some(wnid) => Value::from(vec![wnid, name]),
+                None => Value::from(name.as_str()),
+            };
+            (at.to_string(), value)
+        };
+        self.names.iter().enumerate().map(class).collect()
     }
 
     /// The first class that `other` names otherwise, if only in the other's spelling of it:

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     invocation::Invocation,
     model::ModelFile,
-    recipe::{Activation, InputSpec, Recipe},
+    recipe::{Activation, InputSpec, Recipe, Temperature},
     timing::Books,
 };
 
@@ -132,13 +133,25 @@ pub struct ActivationRecord {
     pub applied: String,
     /// `recipe`, or the evidence on which it was detected.
     pub because: String,
+    /// The temperature of the recipe, and what was divided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Scaled>,
+}
+
+/// A temperature that was applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scaled {
+    /// The divisor.
+    pub value: Temperature,
+    /// What was divided: `logits`, or `logarithms of probabilities`, which is the same for a softmax.
+    pub of: String,
 }
 
 impl ActivationRecord {
     /// A record of `activation`.
     #[must_use]
     pub fn new(activation: Activation, because: &str) -> Self {
-        Self { applied: activation.to_string(), because: because.to_owned() }
+        Self { applied: activation.to_string(), because: because.to_owned(), temperature: None }
     }
 }
 
@@ -151,6 +164,9 @@ pub struct LabelsRecord {
     pub sha256: String,
     /// How many.
     pub count: usize,
+    /// All of them, so that `evaluate` needs no other file: a list, or an object from index to
+    /// `[wnid, name]`.
+    pub classes: Value,
 }
 
 /// ONNX Runtime.

@@ -3,6 +3,31 @@
 //! A row holds the best `k` classes of a model, with six decimals. What needs only those is exact;
 //! what needs all classes is exact for complete rows, and otherwise what it is called here: a bound,
 //! or an estimate.
+//!
+//! In the formulas n are the images, t the right class of an image and c the predicted one; sₖ images show
+//! class k, pₖ are said to, hₖ are both; p(k) is what a row gives class k.
+//!
+//! | figure | formula | source |
+//! |---|---|---|
+//! | top-k accuracy | images whose t is among the k most probable classes, / n | – |
+//! | interval of a share h/n | (h/n + z²/2n ± z √(h/n (1−h/n)/n + z²/4n²)) / (1 + z²/n) | Wilson 1927 |
+//! | precision, recall, F1 | hₖ/pₖ, hₖ/sₖ, 2hₖ/(sₖ + pₖ); 0 for 0/0 | van Rijsbergen, *Information Retrieval*, 1979 |
+//! | interval of F1 | 2J/(1+J) of Wilson's interval of J = hₖ/(sₖ + pₖ − hₖ) | the same, as F1 only grows with J |
+//! | macro, weighted | Σ fₖ / classes that are shown or predicted; Σ sₖ fₖ / n | scikit-learn |
+//! | balanced accuracy | Σ hₖ/sₖ / classes that are shown | Brodersen et al., *The balanced accuracy and its posterior distribution*, 2010 |
+//! | MCC | (n Σhₖ − Σ sₖpₖ) / √((n² − Σpₖ²)(n² − Σsₖ²)) | Gorodkin 2004 |
+//! | kappa | (n Σhₖ − Σ sₖpₖ) / (n² − Σ sₖpₖ) | Cohen 1960 |
+//! | log loss | −Σ ln p(t) / n | Good 1952 |
+//! | Brier score | Σ Σₖ (p(k) − [k = t])² / n | Brier 1950 |
+//! | ECE, MCE | Σ_b n_b/n · \|right_b/n_b − mean p(c)_b\| and the largest, 15 equal bins (low, high] | Naeini et al. 2015, Guo et al. 2017 |
+//! | temperature | the T of the least −Σ ln q(t), q(k) = p(k)^(1/T) / Σⱼ p(j)^(1/T) | Guo et al. 2017 |
+//! | risk–coverage | at threshold τ: kept/n, and right/kept, of images with p(c) ≥ τ | El-Yaniv and Wiener 2010 |
+//! | area under it | Σᵢ (share of wrong ones among images at least as sure as i) / n | Geifman and El-Yaniv 2017 |
+//! | average precision | Σᵢ (Rᵢ − Rᵢ₋₁) Pᵢ over the thresholds | scikit-learn; Salton and McGill 1983 |
+//! | likely label errors | the most probable k with p(k) ≥ mean of p(k) over images labelled k, where k ≠ t and p(k) > p(t) | Northcutt, Jiang and Chuang 2021 |
+//! | slices | Fisher's exact test of a slice and the others, adjusted | Fisher 1922, Holm 1979 |
+//!
+//! Those of a comparison are in [`crate::statistics`].
 
 use crate::predictions::Score;
 

@@ -1,6 +1,9 @@
 //! Writes a model that carries its recipe, labels and golden images with it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     classifier::Classifier,
@@ -12,7 +15,10 @@ use crate::{
     source,
 };
 
+use temperature::Fitted;
+
 pub mod keras;
+mod temperature;
 
 /// An image that proves a package, as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,21 +43,49 @@ impl std::str::FromStr for Expected {
     }
 }
 
+/// What a package is to carry beside the recipe and the labels.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// Images with the classes that they have to get.
+    pub golden: Vec<Expected>,
+    /// The `report.json` of an evaluation of this model, whose temperature the recipe gets.
+    pub temperature_from: Option<PathBuf>,
+}
+
+/// A package that was written, and what a person should know of it.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// What the model carries.
+    pub package: Package,
+    /// As sentences.
+    pub notes: Vec<String>,
+}
+
 /// Packs a model, and returns what it carries.
 ///
 /// # Errors
 ///
 /// Those of [`Classifier::open`]; `Model` when a golden image gets another class than expected, or
-/// the model keeps weights in other files; `Output` when the package cannot be written.
-pub fn pack(
-    config: &ModelConfig,
-    expected: &[Expected],
-    target: &Path,
-) -> Result<Package, RunError> {
-    let mut classifier = Classifier::open(config)?;
-    let package = package(&mut classifier, expected)?;
+/// the model keeps weights in other files; `Usage` when a temperature cannot be taken; `Output` when the
+/// package cannot be written.
+pub fn pack(config: &ModelConfig, wishes: &Wishes, target: &Path) -> Result<Packed, RunError> {
+    let Wishes { golden, temperature_from } = wishes;
+    let fitted = temperature_from.as_deref().map(Fitted::load).transpose()?;
+    let mut config = config.clone();
+    if let Some(fitted) = &fitted {
+        config.recipe.temperature = Some(fitted.temperature);
+    }
+    let mut classifier = Classifier::open(&config)?;
+    let mut notes = Vec::new();
+    if let Some(fitted) = &fitted {
+        fitted.fits(&classifier)?;
+        let exact =
+            if fitted.exact { "" } else { ", an estimate: its rows hold only the best classes" };
+        notes.push(format!("temperature {}{exact}", fitted.temperature));
+    }
+    let package = package(&mut classifier, golden)?;
     write(classifier.file.onnx(), &package, target)?;
-    Ok(package)
+    Ok(Packed { package, notes })
 }
 
 /// What a model is to carry, with its golden images confirmed.
@@ -192,5 +226,6 @@ fn spec(recipe: &Recipe, activation: Option<Activation>) -> RecipeSpec {
         alpha: Some(alpha),
         deep: Some(deep),
         activation: recipe.activation.or(activation),
+        temperature: recipe.temperature,
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `linnaeus.package` | `1`, the version of this format |
 //! | `linnaeus.recipe` | JSON object of the keys under `[recipe]`, all of them said |
-//! | `linnaeus.labels` | JSON list of names, one per class; empty when there are none |
+//! | `linnaeus.labels` | JSON list of names, one per class, or object from index to `[wnid, name]`; an empty list when there are none |
 //! | `linnaeus.output` | name of the output to read; empty when there is only one |
 //! | `linnaeus.golden` | JSON list of `Golden` images, their bytes in Base64 |
 //! | `linnaeus.source` | JSON object: `file`, `sha256` of the model that was packed, `linnaeus` |
@@ -124,12 +124,13 @@ impl Package {
     /// A message when a value has no JSON.
     pub fn entries(&self) -> Result<Vec<(String, String)>, String> {
         let json = |value: serde_json::Result<String>| value.map_err(|error| error.to_string());
-        let names = self.labels.as_ref().map_or(&[][..], Labels::names);
+        let labels = self.labels.as_ref().map(Labels::to_json);
+        let labels = labels.map_or_else(|| NONE.to_owned(), |labels| labels.to_string());
         Ok(vec![
             (PACKAGE.to_owned(), VERSION.to_owned()),
             (RECIPE.to_owned(), json(serde_json::to_string(&self.recipe))?),
             (SOURCE.to_owned(), json(serde_json::to_string(&self.source))?),
-            (LABELS.to_owned(), json(serde_json::to_string(names))?),
+            (LABELS.to_owned(), labels),
             (OUTPUT.to_owned(), self.output.clone().unwrap_or_default()),
             (GOLDEN.to_owned(), json(serde_json::to_string(&self.goldens))?),
         ])
@@ -175,6 +176,15 @@ mod tests {
         assert_eq!((&read.recipe, &read.goldens), (&package().recipe, &package().goldens));
         assert_eq!(read.labels.unwrap().names(), ["cat", "dog"]);
         assert_eq!(Package::read(&BTreeMap::new()).unwrap(), None);
+        let labels = Labels::parse("n01440764 tench\nn01443537 goldfish\n").unwrap();
+        let with_ids = Package { labels: labels.shifted(1).ok(), ..package() };
+        let metadata: BTreeMap<_, _> = with_ids.entries().unwrap().into_iter().collect();
+        let labels = Package::read(&metadata).unwrap().unwrap().labels.unwrap();
+        assert_eq!(labels.names(), ["background", "tench", "goldfish"]);
+        assert_eq!(
+            [0, 1, 2].map(|at| labels.wnid(at)),
+            [None, Some("n01440764"), Some("n01443537")]
+        );
     }
 
     #[test]

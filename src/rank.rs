@@ -1,6 +1,9 @@
 //! Scores to the most probable classes. Pure: no model, no file.
 
-use crate::{error::ItemError, recipe::Activation};
+use crate::{
+    error::ItemError,
+    recipe::{Activation, Temperature},
+};
 
 /// One class of one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,6 +108,33 @@ pub fn confirm(
     ))
 }
 
+/// What a temperature is applied to, by the first scores, N×`classes`: logits, or the logarithms of
+/// probabilities, which are logits up to a constant that a softmax does not see.
+///
+/// # Errors
+///
+/// A message when the scores are not of classes that exclude each other.
+pub fn scaled(
+    activation: Activation,
+    scores: &[f32],
+    classes: usize,
+) -> Result<&'static str, String> {
+    let reason = match activation {
+        _ if classes == 1 => "it answers one score".to_owned(),
+        Activation::Softmax => return Ok("logits"),
+        Activation::Sigmoid => "a sigmoid is applied to each score on its own".to_owned(),
+        Activation::None => match detect(scores, classes)? {
+            Detected { because: ADD_UP, .. } => return Ok("logarithms of probabilities"),
+            Detected { activation: Activation::None, because } => because.to_owned(),
+            _ => "`activation` is `none`, and its outputs are no probabilities".to_owned(),
+        },
+    };
+    Err(format!(
+        "`temperature` cannot be applied to this model: {reason}; it scales classes that exclude each \
+         other\nhint: drop `temperature`, or say the right `activation`"
+    ))
+}
+
 /// Checks that one row of scores has a ranking.
 ///
 /// # Errors
@@ -123,7 +153,12 @@ pub fn check(scores: &[f32]) -> Result<(), ItemError> {
 /// # Errors
 ///
 /// `bad_scores` when any score is NaN or infinite: such a row has no ranking.
-pub fn top_k(scores: &[f32], activation: Activation, k: usize) -> Result<Vec<Ranked>, ItemError> {
+pub fn top_k(
+    scores: &[f32],
+    activation: Activation,
+    temperature: Option<Temperature>,
+    k: usize,
+) -> Result<Vec<Ranked>, ItemError> {
     check(scores)?;
     // All are finite, so `partial_cmp` orders them, and takes −0 and 0 for the tie that they are.
     let best_first = |&a: &usize, &b: &usize| {
@@ -138,16 +173,23 @@ pub fn top_k(scores: &[f32], activation: Activation, k: usize) -> Result<Vec<Ran
     order.sort_unstable_by(best_first);
 
     let peak = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exp = |score: f32| (f64::from(score) - f64::from(peak)).exp();
-    let total: f64 = match activation {
-        Activation::Softmax => scores.iter().copied().map(exp).sum(),
-        Activation::Sigmoid | Activation::None => 1.0,
-    };
-    let probability = |score: f32| match activation {
-        Activation::Softmax => exp(score) / total,
-        Activation::Sigmoid => 1.0 / (1.0 + (-f64::from(score)).exp()),
+    let beta = temperature.map_or(1.0, |temperature| 1.0 / temperature.value());
+    let weight = |score: f32| match activation {
+        Activation::Softmax => ((f64::from(score) - f64::from(peak)) * beta).exp(),
+        // The logarithms of a softmax's probabilities are its logits up to a constant.
+        Activation::None if temperature.is_some() => {
+            (f64::from(score.max(0.0)) / f64::from(peak)).powf(beta)
+        }
         Activation::None => f64::from(score),
+        Activation::Sigmoid => 1.0 / (1.0 + (-f64::from(score)).exp()),
     };
+    let total: f64 = match (activation, temperature) {
+        (Activation::Softmax, _) | (Activation::None, Some(_)) => {
+            scores.iter().copied().map(weight).sum()
+        }
+        _ => 1.0,
+    };
+    let probability = |score: f32| weight(score) / total;
     let ranked = |class: usize| Ranked { class, probability: probability(scores[class]) };
     Ok(order.into_iter().map(ranked).collect())
 }
@@ -161,7 +203,7 @@ mod tests {
         // Vector S1 of the project's preprocessing research.
         let row = [1.0, 2.0, 3.0];
         let close = |activation, expected: [f64; 3]| {
-            let ranked = top_k(&row, activation, 3).unwrap();
+            let ranked = top_k(&row, activation, None, 3).unwrap();
             for (ranked, expected) in ranked.iter().zip(expected) {
                 assert!((ranked.probability - expected).abs() < 1e-6, "{ranked:?}");
             }
@@ -173,20 +215,57 @@ mod tests {
     }
 
     #[test]
+    fn a_temperature_scales_logits_and_what_a_softmax_made_of_them_alike() {
+        // scipy.special.softmax([1, 2, 3] / 2), and of [1, 2, 3].
+        let expected = [0.506_480_39, 0.307_195_89, 0.186_323_72];
+        let probabilities = [0.090_030_57_f32, 0.244_728_48, 0.665_240_94];
+        let two = Some(Temperature::new(2.0).unwrap());
+        for (row, activation, of) in [
+            ([1.0, 2.0, 3.0], Activation::Softmax, "logits"),
+            (probabilities, Activation::None, "logarithms of probabilities"),
+        ] {
+            assert_eq!(scaled(activation, &row, 3).unwrap(), of);
+            let ranked = top_k(&row, activation, two, 3).unwrap();
+            assert_eq!(ranked.iter().map(|r| r.class).collect::<Vec<_>>(), [2, 1, 0]);
+            for (ranked, expected) in ranked.iter().zip(expected) {
+                assert!((ranked.probability - expected).abs() < 1e-7, "{ranked:?}");
+            }
+        }
+        let certain = top_k(&[0.0, 1.0], Activation::None, two, 2).unwrap();
+        assert_eq!([certain[0].probability, certain[1].probability], [1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_temperature_is_refused_where_classes_do_not_exclude_each_other() {
+        for (activation, scores, classes, word) in [
+            (Activation::Sigmoid, &[1.0, 2.0][..], 2, "sigmoid"),
+            (Activation::None, &[0.9, 0.8], 2, "multi-label"),
+            (Activation::None, &[3.0, -1.0], 2, "no probabilities"),
+            (Activation::Softmax, &[0.5], 1, "one score"),
+        ] {
+            let message = scaled(activation, scores, classes).unwrap_err();
+            assert!(message.contains(word) && message.contains("temperature"), "{message}");
+        }
+    }
+
+    #[test]
     fn ties_keep_class_order_for_every_k() {
         let row = [1.0, 5.0, 5.0, 0.0, 5.0];
         for k in 1..=9 {
-            let classes: Vec<_> =
-                top_k(&row, Activation::Softmax, k).unwrap().iter().map(|r| r.class).collect();
+            let classes: Vec<_> = top_k(&row, Activation::Softmax, None, k)
+                .unwrap()
+                .iter()
+                .map(|r| r.class)
+                .collect();
             assert_eq!(classes, [1, 2, 4, 0, 3][..k.min(5)], "k = {k}");
         }
-        assert_eq!(top_k(&[-0.0, 0.0], Activation::None, 1).unwrap()[0].class, 0);
+        assert_eq!(top_k(&[-0.0, 0.0], Activation::None, None, 1).unwrap()[0].class, 0);
     }
 
     #[test]
     fn a_row_without_order_is_an_error_that_names_the_class() {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let error = top_k(&[0.0, value], Activation::Softmax, 1).unwrap_err();
+            let error = top_k(&[0.0, value], Activation::Softmax, None, 1).unwrap_err();
             assert_eq!(error.code(), "bad_scores");
             assert!(error.to_string().contains("class 1"), "{error}");
         }
@@ -194,7 +273,7 @@ mod tests {
 
     #[test]
     fn huge_logits_do_not_overflow() {
-        let ranked = top_k(&[3e38, -3e38, 2.9e38], Activation::Softmax, 2).unwrap();
+        let ranked = top_k(&[3e38, -3e38, 2.9e38], Activation::Softmax, None, 2).unwrap();
         assert_eq!((ranked[0].class, ranked[0].probability), (0, 1.0));
     }
 

@@ -14,7 +14,7 @@ pub mod preset;
 mod words;
 
 pub use fitting::{Crop, CropRounding, Resize, ResizeRounding};
-pub use numeric::{PerChannel, Scale};
+pub use numeric::{PerChannel, Scale, Temperature};
 pub use words::{Activation, Alpha, Channels, Deep, Interpolation, Kernel, Layout, Orientation};
 pub(crate) use words::{as_text, words};
 
@@ -70,11 +70,14 @@ pub struct RecipeSpec {
     /// What turns the model's scores into probabilities; detected on the first batch when absent.
     #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
     pub activation: Option<Activation>,
+    /// What logits are divided by before the softmax; probabilities as if that had been done.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub temperature: Option<Temperature>,
 }
 
 impl RecipeSpec {
     /// The keys of the `[recipe]` table; the flags have the same names.
-    pub const KEYS: [&str; 16] = [
+    pub const KEYS: [&str; 17] = [
         "preset",
         "size",
         "resize",
@@ -91,6 +94,7 @@ impl RecipeSpec {
         "alpha",
         "deep",
         "activation",
+        "temperature",
     ];
 
     /// Takes every key that `flags` sets, and keeps the others.
@@ -113,6 +117,7 @@ impl RecipeSpec {
             alpha: flags.alpha.or(self.alpha),
             deep: flags.deep.or(self.deep),
             activation: flags.activation.or(self.activation),
+            temperature: flags.temperature.or(self.temperature),
         }
     }
 }
@@ -140,11 +145,13 @@ pub enum Group {
     Deep,
     /// `activation`.
     Activation,
+    /// `temperature`.
+    Temperature,
 }
 
 impl Group {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Size,
         Self::Geometry,
         Self::Filter,
@@ -155,6 +162,7 @@ impl Group {
         Self::Alpha,
         Self::Deep,
         Self::Activation,
+        Self::Temperature,
     ];
 }
 
@@ -180,6 +188,7 @@ impl RecipeSpec {
             Group::Alpha => Self { alpha: self.alpha, ..none },
             Group::Deep => Self { deep: self.deep, ..none },
             Group::Activation => Self { activation: self.activation, ..none },
+            Group::Temperature => Self { temperature: self.temperature, ..none },
         }
     }
 
@@ -309,6 +318,9 @@ pub struct Recipe {
     /// What turns scores into probabilities; `None` is decided on the first batch, and said.
     #[serde(with = "words::as_text", skip_serializing_if = "Option::is_none", default)]
     pub activation: Option<Activation>,
+    /// What logits are divided by before that; `None` is 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub temperature: Option<Temperature>,
 }
 
 /// The graph's shape as text, such as `N×3×224×224`.

@@ -29,20 +29,25 @@ const TEMPLATES: [(&str, &str); 4] = [
 ];
 
 /// Writes the report of an evaluation: the page, and beside it `NAME.json`, `NAME.per_class.csv` and
-/// `NAME.confusion.csv`. Gives the paths of all.
+/// `NAME.confusion.csv`; `NAME.unmatched.csv` when something has no counterpart. Gives the paths of all.
 ///
 /// # Errors
 ///
 /// `Output` when one cannot be written.
 pub fn write_evaluation(evaluation: &Evaluation, page: &Path) -> Result<Vec<PathBuf>, RunError> {
     let folder = folder_of(page)?;
-    let html = evaluation::page(evaluation, &folder).map_err(|error| internal(&error))?;
-    let files = [
+    let name =
+        page.with_extension("json").file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let html = evaluation::page(evaluation, &folder, &name).map_err(|error| internal(&error))?;
+    let mut files = vec![
         (page.to_owned(), html.into_bytes()),
         (page.with_extension("json"), json(&evaluation.report)?),
         (page.with_extension("per_class.csv"), tables::per_class(&evaluation.report)),
         (page.with_extension("confusion.csv"), tables::confusion(evaluation)),
     ];
+    if !evaluation.unmatched.is_empty() {
+        files.push((page.with_extension("unmatched.csv"), tables::unmatched(evaluation)));
+    }
     write(files)
 }
 
@@ -55,7 +60,7 @@ pub fn write_evaluation(evaluation: &Evaluation, page: &Path) -> Result<Vec<Path
 pub fn write_comparison(comparison: &Comparison, page: &Path) -> Result<Vec<PathBuf>, RunError> {
     let folder = folder_of(page)?;
     let html = comparison::page(comparison, &folder).map_err(|error| internal(&error))?;
-    let files = [
+    let files = vec![
         (page.to_owned(), html.into_bytes()),
         (page.with_extension("json"), json(&comparison.report)?),
         (page.with_extension("flips.csv"), comparison::table(&comparison.changed)),
@@ -75,7 +80,7 @@ pub fn evaluation_summary(evaluation: &Evaluation, page: Option<&Path>) -> Strin
     markdown::evaluation(evaluation, page)
 }
 
-fn write<const N: usize>(files: [(PathBuf, Vec<u8>); N]) -> Result<Vec<PathBuf>, RunError> {
+fn write(files: Vec<(PathBuf, Vec<u8>)>) -> Result<Vec<PathBuf>, RunError> {
     let write =
         |(path, bytes): (PathBuf, Vec<u8>)| output::write_atomically(&path, &bytes).map(|()| path);
     files.into_iter().map(write).collect()

@@ -172,22 +172,14 @@ fn read_manifest(path: &Path, about: &mut About) -> Option<Value> {
     Some(manifest)
 }
 
-/// Names of the classes: what the person says, else the label file that the run used if it is still
-/// the same, else what the rows tell.
+/// Names of the classes: what the person says, else what the record tells, else what the rows do.
 fn classes(
     predictions: &Predictions,
     given: &Given,
     manifest: Option<&Value>,
     about: &mut About,
 ) -> Result<Classes, RunError> {
-    let recorded = || {
-        let labels = manifest?.get("labels")?;
-        let found = Labels::load(Path::new(labels["place"].as_str()?)).ok()?;
-        // With an offset between labels and classes, the rows have other names than the file.
-        let agrees = |(class, name): (&u32, &String)| found.name(*class as usize) == Some(name);
-        let same = labels["sha256"] == found.sha256();
-        (same && predictions.names().iter().all(agrees)).then_some(found)
-    };
+    let recorded = || Labels::parse(&manifest?.pointer("/labels/classes")?.to_string()).ok();
     let labels = given.labels.as_deref().map(Labels::load).transpose()?.or_else(recorded);
     let classes = match &labels {
         Some(labels) => {

@@ -1,4 +1,16 @@
 //! How much a figure from a sample says: intervals, paired tests, information. Pure.
+//!
+//! Of n images that two runs saw, a are right in the first only and b in the second only; m = a + b.
+//!
+//! | figure | formula | source |
+//! |---|---|---|
+//! | difference of accuracies | (b − a)/n | – |
+//! | its bootstrap interval | the 2.5 % and 97.5 % quantiles of the difference in up to 10,000 samples of n images with replacement | Efron 1979 |
+//! | its adjusted Wald interval | (b′ − a′)/n′ ± z √((a′ + b′)/n′ − ((b′ − a′)/n′)²) / √n′, a′ = a + 1, b′ = b + 1, n′ = n + 2 | Bonett and Price 2012 |
+//! | `McNemar`, exact | min(1, 2 Σ_{i ≤ min(a, b)} C(m, i)/2ᵐ) | `McNemar` 1947 |
+//! | `McNemar`, mid-p | the exact p less C(m, a)/2ᵐ | Fagerland, Lydersen and Laake 2013 |
+//! | Holm | the largest of (k − j + 1) p₍ⱼ₎ up to each p, of k sorted ones, at most 1 | Holm 1979 |
+//! | Fisher, exact | Σ of the hypergeometric probabilities that are not above the table's | Fisher 1922 |
 
 mod exact;
 mod normal;

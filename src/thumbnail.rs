@@ -1,9 +1,10 @@
 //! Small pictures for reports, made of pixels alone, and what such a look tells of an image.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress_optimized};
+use rayon::prelude::*;
 
 use crate::{
     config,
@@ -56,11 +57,16 @@ impl Hash {
     }
 }
 
-/// Looks at images, one after the other.
+/// Looks at images, on all processors.
 pub struct Viewer {
     decoder: Decoder,
-    resampler: Resampler,
     max_file_bytes: u64,
+}
+
+/// What one thread looks with.
+#[derive(Default)]
+struct Desk {
+    resampler: Resampler,
     bytes: Vec<u8>,
     pixels: Pixels,
 }
@@ -71,8 +77,7 @@ impl Default for Viewer {
         let policy = Policy { exif: Orientation::Apply, alpha: Alpha::White, deep: Deep::HighByte };
         let budget = Budget::new(limits.max_bytes);
         let decoder = Decoder { limits, policy, budget };
-        let (bytes, pixels) = Default::default();
-        Self { decoder, resampler: Resampler::new(), max_file_bytes, bytes, pixels }
+        Self { decoder, max_file_bytes }
     }
 }
 
@@ -82,10 +87,26 @@ impl Viewer {
     /// # Errors
     ///
     /// As reading and decoding it in a run.
-    pub fn look(&mut self, path: &Path, wanted: bool) -> Result<Look, ItemError> {
-        source::read_named(path, self.max_file_bytes, &mut self.bytes)?;
-        // One image at a time: nobody waits for the permit.
-        drop(self.decoder.decode(&self.bytes, path, &mut self.pixels)?);
+    pub fn look(&self, path: &Path, wanted: bool) -> Result<Look, ItemError> {
+        self.look_on(&mut Desk::default(), path, wanted)
+    }
+
+    /// Looks at many images as [`Viewer::look`]; `None` where that fails.
+    #[must_use]
+    pub fn look_at(&self, paths: &[PathBuf], wanted: bool) -> Vec<Option<Look>> {
+        let look = |desk: &mut Desk, path: &PathBuf| self.look_on(desk, path, wanted).ok();
+        paths.par_iter().map_init(Desk::default, look).collect()
+    }
+
+    fn look_on(&self, desk: &mut Desk, path: &Path, wanted: bool) -> Result<Look, ItemError> {
+        source::read_named(path, self.max_file_bytes, &mut desk.bytes)?;
+        let _permit = self.decoder.decode(&desk.bytes, path, &mut desk.pixels)?;
+        desk.look(wanted)
+    }
+}
+
+impl Desk {
+    fn look(&mut self, wanted: bool) -> Result<Look, ItemError> {
         let size = self.pixels.size;
         let grid = self.gray(Size { height: GRID, width: GRID + 1 });
         let mean = grid.iter().map(|&v| f64::from(v)).sum::<f64>() / grid.len() as f64;

@@ -14,7 +14,7 @@ mod table;
 pub use classes::{Classes, Meaning};
 pub use join::{Answers, Joined, Unknown};
 pub use pattern::Pattern;
-pub use table::{Columns, Table, TableRow};
+pub use table::{Columns, Correction, Table, TableRow};
 
 /// Where the truth of saved predictions is.
 #[derive(Debug, Clone)]

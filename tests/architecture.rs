@@ -37,7 +37,7 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("ort", &["model.rs", "engine.rs", "runtime.rs", "runtime/"]),
     ("libloading", &["runtime/"]),
     ("tokio", &["interrupt.rs"]),
-    ("rayon", &["pipeline.rs", "run.rs"]),
+    ("rayon", &["pipeline.rs", "run.rs", "thumbnail.rs"]),
     ("prost", &["onnx.rs", "onnx/", "keras/"]),
     ("zip", &["keras/archive.rs"]),
     ("hdf5_reader", &["keras/hdf5.rs"]),

@@ -452,7 +452,7 @@ fn bad_scores() -> ItemError {
         preprocessor.write(&pixels, &mut Scratch::default(), &mut tensor).unwrap();
         let mut scores = Vec::new();
         engine.score(&tensor, 1, &mut scores).unwrap();
-        rank::top_k(&scores, Activation::Softmax, 1)
+        rank::top_k(&scores, Activation::Softmax, None, 1)
     };
     ranked("dark.png").unwrap();
     ranked("bright.png").unwrap_err()

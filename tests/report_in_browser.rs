@@ -34,8 +34,8 @@ use browser::Browser;
 macro_rules! browser_or_skip {
     () => {
         match Browser::start() {
-            Some(browser) => browser,
-            None => return told!("skipped: no Chromium on this machine"),
+            Ok(browser) => browser,
+            Err(reason) => return told!("skipped: {reason}"),
         }
     };
 }
@@ -90,8 +90,17 @@ impl Fixture {
         (spec, Given { images: Some(self.path("images")), ..Given::default() })
     }
 
+    fn write_text(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
     fn evaluate(&self, name: &str) -> PathBuf {
-        let (spec, given) = self.spec();
+        self.evaluate_with(name, None)
+    }
+
+    fn evaluate_with(&self, name: &str, corrections: Option<&str>) -> PathBuf {
+        let (mut spec, given) = self.spec();
+        spec.corrections = corrections.map(|name| self.path(name));
         let options = Options::resolve(spec, given).unwrap();
         let evaluation = Evaluation::new(&self.path(name), &options).unwrap();
         let page = self.path("report.html");
@@ -150,9 +159,13 @@ fn a_person_sorts_filters_and_opens_what_is_wrong() {
     assert_eq!(browser.evaluate(state), "ascending");
 
     // Filtering the gallery by kind and words.
-    let shown =
-        "[...document.querySelectorAll('[data-gallery] li')].filter(e => e.offsetParent).length";
+    let shown = "[...document.querySelectorAll('[data-gallery] li[data-kind]')].filter(e => e.offsetParent).length";
+    let first = browser.evaluate(shown).as_u64().unwrap();
+    browser.evaluate(
+        "[...document.querySelectorAll('[data-gallery] > p > button')].forEach(e => e.click())",
+    );
     let all = browser.evaluate(shown).as_u64().unwrap();
+    assert!(first < all, "{first} of {all}");
     browser.evaluate("kind.value = 'worst'; kind.dispatchEvent(new Event('change'))");
     let wrong = browser.evaluate(shown).as_u64().unwrap();
     assert!(0 < wrong && wrong < all, "{wrong} of {all}");
@@ -179,10 +192,34 @@ fn a_person_sorts_filters_and_opens_what_is_wrong() {
     browser.press("Escape");
 
     // A correction, as a table for `--corrections`.
-    browser.evaluate("document.querySelector('input[data-correct]').click()");
-    let text = browser.evaluate("corrections.value");
-    let text = text.as_str().unwrap();
-    assert!(text.starts_with("path,index\nfolder ") && text.ends_with('\n'), "{text}");
+    assert_eq!(browser.evaluate("document.getElementById('save-corrections').disabled"), true);
+    let choose = |at: usize| {
+        format!(
+            "(() => {{ const box = document.querySelector('select[data-correct]'); box.selectedIndex = {at}; \
+             box.dispatchEvent(new Event('change')); return box.dataset.correct + ',' + box.value }})()"
+        )
+    };
+    let chosen = browser.evaluate(&choose(1));
+    let expected = format!("path,index\n{}\n", chosen.as_str().unwrap());
+    assert_eq!(browser.evaluate("corrections.value"), expected);
+    browser.evaluate("document.getElementById('save-corrections').click()");
+    // What is saved has the effect that it says.
+    fixture.write_text("fixed.csv", &expected);
+    let fixed = fixture.evaluate_with("p.csv", Some("fixed.csv"));
+    let report = fs::read_to_string(fixed.with_extension("json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let [path, class] = chosen.as_str().unwrap().rsplit_once(',').unwrap().into();
+    let correction =
+        serde_json::json!([{ "path": path, "classes": [class.parse::<u32>().unwrap()] }]);
+    assert_eq!(report["truth"]["corrections"], correction);
+    assert_eq!(browser.complaints(), [""; 0]);
+    // The next report goes on from there.
+    browser.open(&fixed, 1440, "light");
+    assert_eq!(browser.evaluate("corrections.value"), expected);
+    browser.evaluate(&choose(1));
+    let both = browser.evaluate("corrections.value");
+    assert!(both.as_str().unwrap().starts_with(&expected), "{both}");
+    assert_eq!(both.as_str().unwrap().lines().count(), 3, "{both}");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
@@ -238,6 +275,29 @@ fn pages_fit_and_are_quiet_and_labelled_at_any_width_and_in_the_dark() {
             assert_eq!(browser.complaints(), [""; 0], "{place}");
         }
     }
+}
+
+#[test]
+fn a_page_reads_without_its_script() {
+    let mut browser = browser_or_skip!();
+    let fixture = Fixture::new();
+    fixture.write("p.csv", &names(10), &images(10, 12, 0), true);
+    let page = fixture.evaluate("p.csv");
+    browser.call("Emulation.setScriptExecutionDisabled", &serde_json::json!({ "value": true }));
+    browser.open(&page, 360, "light");
+    let seen = |browser: &mut Browser, selector: &str| {
+        let visible = format!(
+            "[...document.querySelectorAll('{selector}')].filter(e => e.checkVisibility()).length"
+        );
+        browser.evaluate(&visible).as_u64().unwrap()
+    };
+    // Nothing is offered that would not work, and nothing is left out.
+    assert_eq!(seen(&mut browser, ".script, button, select, dialog"), 0);
+    assert_eq!(seen(&mut browser, "#class-table tbody tr"), 10);
+    let all = browser.evaluate("document.querySelectorAll('li[data-kind]').length");
+    assert_eq!(all, seen(&mut browser, "li[data-kind]"));
+    assert!(all.as_u64().unwrap() > 48 && seen(&mut browser, "svg.chart") == 3, "{all}");
+    assert_eq!(browser.complaints(), [""; 0]);
 }
 
 #[test]

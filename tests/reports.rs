@@ -35,7 +35,12 @@ fn an_evaluation_writes_a_page_json_and_tables() {
     folder.write("p.csv", predictions(7));
     let done =
         linnaeus(&folder, &["evaluate", "p.csv", "--truth", "folders", "-o", "new/r.html"], 0);
-    for words in ["**70.0 %**", "7 of 10 images", "1 images have no prediction", "new/r.html"] {
+    for words in [
+        "**70.0 %**",
+        "7 of 10 images",
+        "Images without a prediction: 1 (1 truncated)",
+        "new/r.html",
+    ] {
         assert!(done.text().contains(words), "{words} in {}", done.text());
     }
     let report = folder.json("new/r.json");
@@ -46,6 +51,8 @@ fn an_evaluation_writes_a_page_json_and_tables() {
     assert_eq!(report["classes"][1]["name"], "dog");
     let confusion = String::from_utf8(folder.read("new/r.confusion.csv")).unwrap();
     assert!(confusion.contains("\n0,cat,1,dog,1\n"), "{confusion}");
+    let unmatched = String::from_utf8(folder.read("new/r.unmatched.csv")).unwrap();
+    assert_eq!(unmatched, "what,path_or_name\nwithout_prediction,cat/10.jpg\n");
     let per_class = String::from_utf8(folder.read("new/r.per_class.csv")).unwrap();
     assert_eq!(per_class.lines().count(), 3, "{per_class}");
     // It reads without a script: every figure and table is in the page itself.
@@ -144,6 +151,11 @@ fn corrections_and_other_names_change_the_truth() {
     assert_eq!(report["truth"]["corrected"], 2);
     let done = linnaeus(&folder, &base, 2);
     done.says(&["\"Hund\" is no class", "--class-map"]);
+    // A report carries its corrections to the next one, and is a truth by itself.
+    linnaeus(&folder, &[&args[..], &["--corrections", "r.json"]].concat(), 0);
+    assert_eq!(folder.json("r.json")["truth"]["corrections"], report["truth"]["corrections"]);
+    folder.program(["evaluate", "p.csv", "--truth", "r.json", "-o", "s.html"]).exits(0);
+    assert_eq!(folder.json("s.json")["images"], 2);
 }
 
 #[test]
@@ -190,6 +202,7 @@ fn a_job_ends_with_its_report() {
     );
     assert_eq!(report["predictions"]["record"]["provider"], "CPUExecutionProvider");
     assert_eq!(report["predictions"]["notes"], serde_json::json!([]));
+    assert_eq!(folder.json("d.run.json")["labels"]["classes"].as_array().unwrap().len(), 10);
     let page = fs::read_to_string(folder.path("d.report.html")).unwrap();
     assert!(page.contains("data:image/jpeg;base64,"));
     job("top1 >= 0.999");

@@ -51,8 +51,12 @@ pub(super) fn answers(
         Some(said) => said,
         None => rank::detect(&scores, classes).map_err(RunError::Model)?.activation,
     };
+    if recipe.temperature.is_some() {
+        rank::scaled(activation, &scores, classes).map_err(RunError::Model)?;
+    }
     let best = |row: &[f32]| {
-        rank::top_k(row, activation, k).map_err(|error| RunError::Model(error.to_string()))
+        rank::top_k(row, activation, recipe.temperature, k)
+            .map_err(|error| RunError::Model(error.to_string()))
     };
     let best: Result<Vec<_>, _> = scores.chunks_exact(classes).map(best).collect();
     Ok((activation, best?))

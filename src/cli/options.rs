@@ -12,7 +12,7 @@ use linnaeus::{
     job::{Deleted, Format, Incremental, Job, LogFormat, MaxErrors, Span},
     recipe::{
         Activation, Alpha, Channels, Crop, Deep, Interpolation, Kernel, Layout, Orientation,
-        PerChannel, RecipeSpec, Resize, Scale,
+        PerChannel, RecipeSpec, Resize, Scale, Temperature,
     },
 };
 
@@ -161,6 +161,9 @@ struct RecipeFlags {
     /// softmax, sigmoid or none [default: detected on the first batch, and said]
     #[arg(long)]
     activation: Option<Activation>,
+    /// Divide logits by this before the softmax, as `evaluate` fits it [default: the model's, or 1]
+    #[arg(long, value_name = "T")]
+    temperature: Option<Temperature>,
 }
 
 #[derive(Debug, Args)]
@@ -370,6 +373,7 @@ impl RecipeFlags {
             alpha,
             deep,
             activation,
+            temperature,
         } = self;
         RecipeSpec {
             preset,
@@ -388,6 +392,7 @@ impl RecipeFlags {
             alpha,
             deep,
             activation,
+            temperature,
         }
     }
 }

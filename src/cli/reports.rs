@@ -76,7 +76,7 @@ pub(crate) struct TruthFlags {
     /// Most thumbnails in the page [default: 160]
     #[arg(long, value_name = "N")]
     thumbnails: Option<usize>,
-    /// Most images that are looked at for odd ones and duplicates [default: 1000]
+    /// Most images that are looked at for odd ones and duplicates [default: 2000]
     #[arg(long, value_name = "N")]
     look: Option<NonZeroUsize>,
 }

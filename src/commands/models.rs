@@ -13,7 +13,7 @@ use linnaeus::{
     error::{Exit, RunError},
     inspect::{self, KerasReport},
     job::Job,
-    pack::{self, keras::Demands},
+    pack::{self, Packed, Wishes, keras::Demands},
     predict,
     progress::printable,
     recipe::preset,
@@ -64,17 +64,23 @@ pub(super) fn doctor(
     Ok(if report.contradicts_what_is_said() { Exit::Model } else { Exit::Complete })
 }
 
-pub(super) fn pack(job: &Job, output: &Path, golden: &[String]) -> Result<Exit, RunError> {
+pub(super) fn pack(
+    job: &Job,
+    output: &Path,
+    golden: &[String],
+    temperature_from: Option<PathBuf>,
+) -> Result<Exit, RunError> {
     let expected: Result<Vec<_>, _> = golden.iter().map(|text| text.parse()).collect();
-    let expected = expected.map_err(RunError::Usage)?;
-    let package = pack::pack(&ModelConfig::resolve(job)?, &expected, output)?;
+    let wishes = Wishes { golden: expected.map_err(RunError::Usage)?, temperature_from };
+    let Packed { package, notes } = pack::pack(&ModelConfig::resolve(job)?, &wishes, output)?;
     let labels = package.labels.as_ref().map_or(0, linnaeus::labels::Labels::count);
     print(&format!(
         "{}: {} keys of the recipe, {labels} labels, {} golden images\n",
         output.display(),
         package.recipe.keys().len(),
         package.goldens.len()
-    ))
+    ))?;
+    print(&notes.iter().flat_map(|note| [note.as_str(), "\n"]).collect::<String>())
 }
 
 pub(super) fn freeze(

@@ -1,9 +1,6 @@
 //! Images of which two runs say different things.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 
@@ -117,6 +114,22 @@ pub(super) fn all(
     flips
 }
 
+/// Draws the first `most` images, as they lie in the first run's place, or else in the second's.
+fn draw(shown: &mut [Flip], most: usize) {
+    let viewer = Viewer::default();
+    let mut open: Vec<&mut Flip> = shown.iter_mut().take(most).collect();
+    for _run in 0..2 {
+        let files: Vec<PathBuf> = open.iter().map(|flip| flip.images[0].clone()).collect();
+        for (flip, look) in open.iter_mut().zip(viewer.look_at(&files, true)) {
+            flip.picture = look.and_then(|look| look.picture);
+            if flip.picture.is_none() {
+                flip.images.swap(0, 1);
+            }
+        }
+        open.retain(|flip| flip.picture.is_none());
+    }
+}
+
 impl Flips {
     /// Counts `all` and draws thumbnails of so many.
     pub(super) fn of(all: &[Flip], thumbnails: usize) -> Self {
@@ -126,14 +139,7 @@ impl Flips {
             of_kind.take(MOST)
         });
         let mut shown: Vec<Flip> = shown.cloned().collect();
-        let mut viewer = Viewer::default();
-        for flip in shown.iter_mut().take(thumbnails) {
-            let mut picture = |path: &Path| viewer.look(path, true).ok()?.picture;
-            flip.picture = picture(&flip.images[0]).or_else(|| {
-                flip.images.swap(0, 1);
-                picture(&flip.images[0])
-            });
-        }
+        draw(&mut shown[..], thumbnails);
         Self {
             right_to_wrong: count(Kind::RightToWrong),
             wrong_to_right: count(Kind::WrongToRight),

@@ -51,7 +51,7 @@ impl Tried {
         for row in scores.chunks_exact(classes) {
             let mut probabilities = vec![1.0 / classes as f32; classes];
             // Scores without an order are as good as no answer.
-            match rank::top_k(row, activation, classes) {
+            match rank::top_k(row, activation, None, classes) {
                 Ok(ranked) => {
                     let total: f64 = ranked.iter().map(|r| r.probability.max(0.0)).sum();
                     for r in &ranked {

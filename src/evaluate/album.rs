@@ -1,6 +1,9 @@
 //! Images that a person should look at.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use serde::Serialize;
 
@@ -97,24 +100,37 @@ impl<'a> Album<'a> {
         self.looks.get(&at)?.as_ref()
     }
 
-    fn look(&mut self, at: usize, picture: bool) -> Option<&Look> {
-        let picture = picture && self.pictures_left > 0;
-        let known = self.looks.get(&at);
-        let enough = known.is_some_and(|look| {
-            look.as_ref().is_none_or(|look| !picture || look.picture.is_some())
-        });
-        if !enough {
-            let look = self.viewer.look(&self.run.image(self.rows[at]), picture).ok();
-            self.pictures_left -= usize::from(look.as_ref().is_some_and(|l| l.picture.is_some()));
-            self.not_found += u64::from(look.is_none());
-            self.looks.insert(at, look);
+    /// Looks at the images at these places, as far as that was not done, and draws pictures of the
+    /// first while there are any left.
+    fn look_at(&mut self, places: impl IntoIterator<Item = usize>, pictures: bool) {
+        let mut new = BTreeSet::new();
+        let is_new = |at: &usize| match self.looks.get(at) {
+            None => true,
+            Some(look) => pictures && look.as_ref().is_some_and(|look| look.picture.is_none()),
+        };
+        let mut places: Vec<usize> =
+            places.into_iter().filter(|at| is_new(at) && new.insert(*at)).collect();
+        while !places.is_empty() {
+            let pictures = pictures && self.pictures_left > 0;
+            if !pictures {
+                places.retain(|at| !self.looks.contains_key(at));
+            }
+            let most = if pictures { self.pictures_left } else { places.len() };
+            let rest = places.split_off(most.min(places.len()));
+            let files: Vec<_> = places.iter().map(|&at| self.run.image(self.rows[at])).collect();
+            for (at, look) in places.into_iter().zip(self.viewer.look_at(&files, pictures)) {
+                let drawn = look.as_ref().is_some_and(|look| look.picture.is_some());
+                self.pictures_left -= usize::from(drawn);
+                self.not_found += u64::from(look.is_none());
+                self.looks.insert(at, look);
+            }
+            places = rest;
         }
-        self.looks[&at].as_ref()
     }
 
-    /// The image at this place of the items, as a gallery shows it.
-    pub fn shown(&mut self, at: usize, note: String) -> Shown {
-        let picture = self.look(at, true).and_then(|look| look.picture.clone());
+    /// The image at this place of the items, as a gallery shows it, with its picture if it has one.
+    fn shown(&self, at: usize, note: String) -> Shown {
+        let picture = self.seen(at).and_then(|look| look.picture.clone());
         let (run, item) = (self.run, &self.items[at]);
         let name = |class: u32| run.classes.name(class);
         let top = item.top.iter().take(3);
@@ -139,17 +155,19 @@ impl<'a> Album<'a> {
         let worst: Vec<usize> = wrong.take(MOST).collect();
         let unsure: Vec<usize> = order.iter().rev().copied().take(MOST / 2).collect();
         let suspects = metrics::suspects(self.items);
-        let all = |album: &mut Self, places: Vec<usize>| {
-            places.into_iter().map(|at| album.shown(at, String::new())).collect()
+        let suspicious = &suspects[..suspects.len().min(MOST)];
+        let likely = suspicious.iter().map(|suspect| suspect.item);
+        self.look_at(worst.iter().copied().chain(likely).chain(unsure.iter().copied()), true);
+        let all = |places: Vec<usize>| -> Vec<Shown> {
+            places.into_iter().map(|at| self.shown(at, String::new())).collect()
         };
-        let worst = all(self, worst);
-        let likely = suspects.iter().take(MOST).map(|suspect| {
+        let likely = suspicious.iter().map(|suspect| {
             let class = suspect.looks_like;
             let looks_like = Some((class, self.run.classes.name(class)));
             Shown { looks_like, ..self.shown(suspect.item, String::new()) }
         });
         let label_errors = (suspects.len() as u64, likely.collect());
-        let unsure = all(self, unsure);
+        let (worst, unsure) = (all(worst), all(unsure));
         let looked: Vec<usize> = self.spread(look);
         let odd = self.odd(&looked);
         let duplicates = self.duplicates(&looked);
@@ -163,16 +181,13 @@ impl<'a> Album<'a> {
     fn spread(&mut self, most: usize) -> Vec<usize> {
         let count = self.items.len();
         let most = most.min(count);
-        let mut seen = Vec::new();
-        for nth in 0..most {
-            let at = nth * count / most;
-            if self.look(at, false).is_some() {
-                seen.push(at);
-            } else if seen.is_empty() && nth >= MOST {
-                break;
-            }
+        let places: Vec<usize> = (0..most).map(|nth| nth * count / most).collect();
+        let (first, others) = places.split_at(MOST.min(most));
+        self.look_at(first.iter().copied(), false);
+        if first.iter().any(|&at| self.seen(at).is_some()) {
+            self.look_at(others.iter().copied(), false);
         }
-        seen
+        places.into_iter().filter(|&at| self.seen(at).is_some()).collect()
     }
 
     fn odd(&mut self, looked: &[usize]) -> Vec<Shown> {
@@ -195,6 +210,7 @@ impl<'a> Album<'a> {
         };
         let found = looked.iter().filter_map(|&at| Some((at, why(self.seen(at)?)?)));
         let found: Vec<_> = found.take(MOST / 2).collect();
+        self.look_at(found.iter().map(|(at, _)| *at), true);
         found.into_iter().map(|(at, why)| self.shown(at, why)).collect()
     }
 
@@ -219,6 +235,7 @@ impl<'a> Album<'a> {
             }
         }
         found.truncate(MOST / 2);
+        self.look_at(found.iter().flat_map(|(a, b, _)| [*a, *b]), true);
         let shown = |(a, b, note): (usize, usize, &str)| {
             let differ = self.items[a].answers != self.items[b].answers;
             let note = format!("{note}{}", if differ { ", other truth" } else { "" });

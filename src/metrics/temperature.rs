@@ -3,6 +3,10 @@
 use serde::Serialize;
 
 use super::{Calibration, FLOOR, Item, are_exclusive, is_complete};
+use crate::predictions::Score;
+
+/// The least that a probability which is written as 0 is taken for.
+const LEAST: f64 = 1e-9;
 
 /// A fitted temperature, and what it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -29,12 +33,19 @@ struct Logs {
 impl Logs {
     fn new(item: &Item<'_>, classes: u32) -> Self {
         let others = f64::from(classes) - item.top.len() as f64;
-        let log = |p: f64| p.max(FLOOR).ln();
+        // Probabilities that are written as 0 share what the others leave.
+        let zeros = item.top.iter().filter(|score| score.probability < FLOOR).count().max(1) as f64;
+        let share = if others > 0.0 { FLOOR } else { (item.rest() / zeros).clamp(LEAST, FLOOR) };
+        let truth = item.truth();
+        let log = |score: &Score| {
+            let least = if score.class == truth { FLOOR } else { share };
+            if score.probability < FLOOR { least.ln() } else { score.probability.ln() }
+        };
         let each = if others > 0.0 { (item.rest().max(FLOOR) / others).ln() } else { 0.0 };
         Self {
-            listed: item.top.iter().map(|score| log(score.probability)).collect(),
+            listed: item.top.iter().map(log).collect(),
             unlisted: (each, others),
-            truth: item.probability(item.truth()).map_or(each, log),
+            truth: item.top.iter().find(|score| score.class == truth).map_or(each, log),
         }
     }
 

@@ -1,8 +1,8 @@
 //! A recipe, decided: from what was said and what the graph says.
 
 use super::{
-    Channels, Crop, Element, InputSpec, Interpolation, Layout, PerChannel, Recipe, RecipeSpec,
-    Resize, Scale, preset, shape_text,
+    Activation, Channels, Crop, Element, InputSpec, Interpolation, Layout, PerChannel, Recipe,
+    RecipeSpec, Resize, Scale, preset, shape_text,
 };
 use crate::geometry::Size;
 
@@ -63,6 +63,7 @@ impl Recipe {
             alpha: spec.alpha.unwrap_or_default(),
             deep: spec.deep.unwrap_or_default(),
             activation: spec.activation,
+            temperature: spec.temperature,
         };
         recipe.check().map(|()| recipe)
     }
@@ -98,6 +99,14 @@ impl Recipe {
 
     fn check(&self) -> Result<(), String> {
         self.check_sizes()?;
+        if self.temperature.is_some() && self.activation == Some(Activation::Sigmoid) {
+            return Err(
+                "`temperature` and `activation = \"sigmoid\"` contradict each other: it scales \
+                        classes that exclude each other\nhint: drop `temperature`, or say \
+                        `activation = \"softmax\"` if that is what the model was trained with"
+                    .to_owned(),
+            );
+        }
         if self.std.iter().any(|&std| std == 0.0 || !std.is_finite()) {
             return Err("`std` has a value that cannot be divided by".to_owned());
         }
@@ -248,7 +257,7 @@ fn per_channel(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::{Activation, Alpha, Deep, Kernel, Orientation};
+    use crate::recipe::{Activation, Alpha, Deep, Kernel, Orientation, Temperature};
 
     fn input(dims: [usize; 3]) -> InputSpec {
         let dims = dims.map(|dim| (dim > 0).then_some(dim));
@@ -343,6 +352,7 @@ mod tests {
             alpha: Some(Alpha::default()),
             deep: Some(Deep::default()),
             activation: Some(Activation::None),
+            temperature: Some(Temperature::new(1.5).unwrap()),
             ..spec()
         };
         let table = toml::Table::try_from(&full).unwrap();

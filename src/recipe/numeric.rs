@@ -1,8 +1,59 @@
-//! The numbers of a recipe: scale, mean and std.
+//! The numbers of a recipe: scale, mean, std, and temperature.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// What logits are divided by before a softmax; above 1 it makes answers less sure, and it changes none.
+///
+/// C. Guo et al., *On calibration of modern neural networks* (2017). From 0.01 to 100.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Temperature(f64);
+
+impl Temperature {
+    /// A temperature of this value.
+    ///
+    /// # Errors
+    ///
+    /// A message when it is not from 0.01 to 100.
+    pub fn new(value: f64) -> Result<Self, String> {
+        if (0.01..=100.0).contains(&value) {
+            return Ok(Self(value));
+        }
+        Err(format!(
+            "`temperature = {value}` is none: it is a number from 0.01 to 100, such as the one that \
+             `linnaeus evaluate` fits"
+        ))
+    }
+
+    /// What logits are divided by.
+    #[must_use]
+    pub fn value(self) -> f64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Temperature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Temperature {
+    type Err = String;
+
+    /// Reads a number.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text.trim().parse().unwrap_or(f64::NAN))
+    }
+}
+
+impl<'de> Deserialize<'de> for Temperature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(f64::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
 
 /// How a byte becomes a number: `x / divisor + offset` or `x · factor + offset`, in f32.
 ///

@@ -15,6 +15,8 @@ const BOTTOM: f64 = 44.0;
 
 /// Bins of the histogram of confidences.
 const BINS: usize = 20;
+/// Images below which a bin's accuracy says little.
+const FEW: u64 = 10;
 /// Most corners of a line.
 const MOST_CORNERS: usize = 300;
 
@@ -120,7 +122,8 @@ pub(super) fn reliability(calibration: &Calibration) -> String {
             100.0 * bin.accuracy
         );
         let across = [bin.low, bin.high];
-        plane.bar(across, [0.0, bin.accuracy], ("right", &title));
+        let class = if bin.images < FEW { "right few" } else { "right" };
+        plane.bar(across, [0.0, bin.accuracy], (class, &title));
         let [from, to] = across;
         plane.line("expected", [[from + 0.004, bin.confidence], [to - 0.004, bin.confidence]]);
     }

@@ -95,18 +95,18 @@ fn card(flip: &Flip, boxed: bool, folder: &Path) -> Value {
 pub(super) fn notices(report: &Report) -> Vec<String> {
     let mut notices = Vec::new();
     for (count, what) in [
-        (report.only_a.count, "images are only in A"),
-        (report.only_b.count, "images are only in B"),
-        (report.failed.count, "images of both have no prediction in one of them"),
+        (report.only_a.count, "Images only in A"),
+        (report.only_b.count, "Images only in B"),
+        (report.failed.count, "Images of both without a prediction in one"),
     ] {
         if count > 0 {
-            notices.push(format!("{count} {what}; they are in no figure. See Drift."));
+            notices.push(format!("{what}, which are in no figure: {count}; see Drift."));
         }
     }
     if let Some(truth) = &report.truth {
         let without = report.images - truth.images;
         if without > 0 {
-            notices.push(format!("{without} images of both have no truth."));
+            notices.push(format!("Images of both without a truth: {without}."));
         }
     }
     for (run, about) in [("A", &report.a), ("B", &report.b)] {

@@ -9,6 +9,8 @@ use super::{chart, environment, matrix, page_parts, text};
 use crate::{
     evaluate::{Evaluation, Report, album::Shown},
     metrics::{Curve, Loss},
+    output,
+    truth::Correction,
 };
 
 /// Wrong images that the page lists for a click on a cell, and without any.
@@ -17,8 +19,8 @@ const MOST_WRONG_ROWS: usize = 100;
 /// Points of a curve in the page.
 const MOST_POINTS: usize = 24;
 
-/// Renders the page that is to lie in `folder`.
-pub(super) fn page(evaluation: &Evaluation, folder: &Path) -> Result<String, Error> {
+/// Renders the page that is to lie in `folder`, beside the file named `json`.
+pub(super) fn page(evaluation: &Evaluation, folder: &Path, json: &str) -> Result<String, Error> {
     let Evaluation { report, confusion, coverage, confidences, names, wrong, .. } = evaluation;
     let environment = environment()?;
     let order = matrix::order(confusion);
@@ -40,6 +42,8 @@ pub(super) fn page(evaluation: &Evaluation, folder: &Path) -> Result<String, Err
         coverage => chart::coverage(coverage),
     };
     let words = context! {
+        json => json,
+        unmatched => evaluation.unmatched.len(),
         r => with_cards(evaluation, folder),
         run => run,
         names => Serde(names),
@@ -67,6 +71,8 @@ struct Data {
     wrong: Vec<(String, u32, u32, f64)>,
     /// Recall and precision in thousandths.
     curves: BTreeMap<u32, Vec<[u16; 2]>>,
+    /// Corrections that were already made: path cells, and classes with `|` between them.
+    corrected: Vec<(String, String)>,
 }
 
 impl Data {
@@ -80,9 +86,18 @@ impl Data {
             order,
             cells: confusion.cells.iter().map(|(&(t, p), &count)| (t, p, count)).collect(),
             wrong: wrong.iter().take(MOST_WRONG).map(row).collect(),
+            corrected: corrected(evaluation),
             curves: curves.iter().map(|(class, curve)| (*class, thinned(curve))).collect(),
         }
     }
+}
+
+fn corrected(evaluation: &Evaluation) -> Vec<(String, String)> {
+    let row = |Correction { path, classes }: &Correction| {
+        let classes: Vec<_> = classes.iter().map(u32::to_string).collect();
+        (output::guarded_path(path), classes.join("|"))
+    };
+    evaluation.report.truth.corrections.iter().map(row).collect()
 }
 
 fn thinned(curve: &Curve) -> Vec<[u16; 2]> {
@@ -128,14 +143,24 @@ fn card(one: &Shown, boxed: bool, names: &BTreeMap<u32, String>, folder: &Path) 
     let is: Vec<String> = is.map(|(&class, name)| short(class, name)).collect();
     let is = is.join(" or ");
     let looks_like = one.looks_like.as_ref().map(|(class, name)| short(*class, name));
+    let likely = one.looks_like.iter().map(|(class, name)| (*class, name));
+    let best = one.top.iter().map(|(class, name, _)| (*class, name));
+    let mut choices: Vec<(u32, String)> = Vec::new();
+    for (class, name) in likely.chain(best) {
+        let known = |(other, _): &(u32, String)| *other == class;
+        if !one.truth.contains(&class) && !choices.iter().any(known) {
+            choices.push((class, short(class, name)));
+        }
+    }
     let search = format!("{} {} {}", text::name(&one.path), is, says);
     context! {
         path => one.path.clone(),
+        cell => output::guarded_path(&one.path),
         truth => one.truth.clone(),
         predicted => predicted,
         says => says,
         looks_like => looks_like,
-        looks_like_class => one.looks_like.as_ref().map(|(class, _)| *class),
+        choices => choices,
         is => is,
         confidence => confidence,
         right => one.truth.contains(&predicted),
@@ -156,21 +181,21 @@ pub(super) fn notices(report: &Report) -> Vec<String> {
     if failed > 0 {
         let each: Vec<_> =
             predictions.failed.iter().map(|(status, count)| format!("{count} {status}")).collect();
-        notices.push(format!("{failed} images have no prediction: {}.", each.join(", ")));
+        notices.push(format!("Images without a prediction: {failed} ({}).", each.join(", ")));
     }
     for (count, what) in [
-        (truth.without_truth.count, "rows have no truth, and are in no figure"),
-        (truth.without_row.count, "images of the truth have no row"),
+        (truth.without_truth.count, "Rows without a truth, which are in no figure"),
+        (truth.without_row.count, "Images of the truth without a row"),
     ] {
         if count > 0 {
-            notices.push(format!("{count} {what}; see Truth."));
+            notices.push(format!("{what}: {count}; see Truth."));
         }
     }
     if !truth.unknown.is_empty() {
         let images: u64 = truth.unknown.values().map(|unknown| unknown.images).sum();
         notices.push(format!(
-            "{} names in the truth, of {images} images, are no class of the model; such images are not \
-             scored. See Truth.",
+            "Names in the truth that are no class of the model: {}, of {images} images, which are not scored; \
+             see Truth.",
             truth.unknown.len()
         ));
     }

@@ -8,6 +8,9 @@ use crate::{compare::Comparison, evaluate::Evaluation, gate::Outcome};
 /// Confused pairs and classes that are named.
 const MOST: usize = 5;
 
+/// A share below which a threshold keeps nothing worth telling.
+const LEAST_KEPT: f64 = 0.01;
+
 /// Foreign text that is no mark-up.
 fn plain(text: &str) -> String {
     visible(text).chars().fold(String::new(), |mut out, c| {
@@ -60,7 +63,7 @@ fn figures(evaluation: &Evaluation, out: &mut String) {
         report.calibration.ece
     );
     if let Some(wanted) = report.coverage.wanted.iter().find(|one| one.wanted == 0.95)
-        && let Some(point) = wanted.point
+        && let Some(point) = wanted.point.filter(|point| point.coverage >= LEAST_KEPT)
     {
         let _ = writeln!(
             out,
@@ -72,7 +75,7 @@ fn figures(evaluation: &Evaluation, out: &mut String) {
     let pairs = report.confused.iter().take(MOST).map(|pair| {
         let short = |class: u32| plain(&evaluation.names[&class]);
         let [truth, predicted] = [pair.truth, pair.predicted].map(short);
-        format!("{truth} for {predicted} ({})", pair.images)
+        format!("{truth} taken for {predicted} ({})", pair.images)
     });
     let pairs: Vec<String> = pairs.collect();
     if !pairs.is_empty() {

@@ -49,24 +49,51 @@
   // Galleries: kind, words, and a pair of classes that was opened elsewhere.
   const kind = byId("kind"), filter = byId("filter"), found = byId("found");
   let pair = null;
+  // Of a long gallery the first rows, until somebody wants all or narrows it.
+  const FIRST = 14;
+  const whole = new Set();
+  const more = new Map();
+  for (const section of all("[data-gallery]")) {
+    const count = all("li[data-kind]", section).length;
+    if (count <= FIRST + 2) {
+      whole.add(section);
+      continue;
+    }
+    const button = make("button", `Show all ${count}`);
+    button.type = "button";
+    button.addEventListener("click", () => {
+      const next = all("li[data-kind]", section).find((card) => card.hidden);
+      whole.add(section);
+      showCards();
+      const link = next?.querySelector("a, select");
+      if (link) link.focus();
+    });
+    const line = make("p");
+    line.append(button);
+    section.append(line);
+    more.set(section, line);
+  }
   const isPair = (card) =>
     pair === null || card.dataset.truth.split(" ").includes(String(pair[0])) && card.dataset.predicted === String(pair[1]);
   const showCards = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const narrowed = kind.value || words.length || pair;
     let count = 0, total = 0;
     for (const section of all("[data-gallery]")) {
       let here = 0;
+      const most = narrowed || whole.has(section) ? Infinity : FIRST;
+      more.get(section)?.toggleAttribute("hidden", most === Infinity);
       for (const card of all("li[data-kind]", section)) {
         const fits = (!kind.value || card.dataset.kind === kind.value)
           && words.every((word) => card.dataset.text.includes(word)) && isPair(card);
-        card.hidden = !fits;
         here += fits;
+        card.hidden = !fits || here > most;
         total += 1;
       }
+      for (const both of all(".duplicates > li", section)) both.hidden = all("li[data-kind]", both).every((card) => card.hidden);
       section.hidden = here === 0;
       count += here;
     }
-    const narrowed = kind.value || words.length || pair;
     const what = pair ? `: ${name(pair[0])} taken for ${name(pair[1])}` : "";
     found.textContent = narrowed ? `${count} of ${total} shown${what}` : "";
   };
@@ -78,6 +105,7 @@
       showCards();
       showFiles();
     });
+    showCards();
   }
 
   // The files of a pair of classes.
@@ -222,7 +250,7 @@
     const wrong = data.cells.filter((cell) => cell[0] !== cell[1]);
     const points = (data.curves ?? {})[index];
     byId("dialog-body").replaceChildren(
-      ...(points ? [curve(points)] : []),
+      ...(points ? [make("h3", "Precision and recall at every threshold"), curve(points)] : [make("p", "No image shows this class.")]),
       ...list("Taken for", wrong.filter((cell) => cell[0] === index), (cell) => `${name(cell[1])}: ${cell[2]}`),
       ...list("Others taken for it", wrong.filter((cell) => cell[1] === index), (cell) => `${name(cell[0])}: ${cell[2]}`));
     dialog.showModal();
@@ -243,11 +271,28 @@
   const corrections = byId("corrections");
   if (corrections) {
     const quoted = (text) => /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    const before = new Map(data.corrected), save = byId("save-corrections"), boxes = all("select[data-correct]");
+    const chosen = new Map();
     const write = () => {
-      const chosen = all("input[data-correct]:checked").map((box) => `${quoted(box.dataset.path)},${box.dataset.class}\n`);
-      corrections.value = chosen.length ? "path,index\n" + chosen.join("") : "";
+      const rows = new Map([...before, ...chosen]);
+      corrections.value = rows.size ? "path,index\n" + [...rows].map((row) => `${quoted(row[0])},${row[1]}\n`).join("") : "";
+      save.disabled = !rows.size;
     };
-    for (const box of all("input[data-correct]")) box.addEventListener("change", write);
+    for (const box of boxes) box.addEventListener("change", () => {
+      const path = box.dataset.correct;
+      if (box.value === "-") chosen.delete(path);
+      else chosen.set(path, box.value);
+      // The same image may be in two galleries.
+      for (const other of boxes) if (other.dataset.correct === path) other.value = box.value;
+      write();
+    });
+    save.addEventListener("click", () => {
+      const link = make("a");
+      link.href = URL.createObjectURL(new Blob([corrections.value], { type: "text/csv" }));
+      link.download = "corrections.csv";
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
     write();
   }
 })();

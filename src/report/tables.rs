@@ -28,6 +28,16 @@ pub(super) fn per_class(report: &Report) -> Vec<u8> {
     out
 }
 
+/// One line for each row, image of the truth and name in it that has no counterpart.
+pub(super) fn unmatched(evaluation: &Evaluation) -> Vec<u8> {
+    let mut out = b"what,path_or_name\n".to_vec();
+    for (what, text) in &evaluation.unmatched {
+        let text = if *what == "unknown" { text.clone() } else { output::guarded_path(text) };
+        output::write_cells(&[(*what).to_owned(), text], &mut out);
+    }
+    out
+}
+
 /// One line for each pair of classes that occurs.
 pub(super) fn confusion(evaluation: &Evaluation) -> Vec<u8> {
     let mut out = b"truth,truth_name,predicted,predicted_name,images\n".to_vec();

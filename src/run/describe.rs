@@ -180,10 +180,12 @@ pub(super) fn recipe_text(recipe: &Recipe) -> String {
     let Recipe { size, resize, interpolation, kernel, crop, scale, mean, std, .. } = recipe;
     let activation =
         recipe.activation.map_or("activation detected".to_owned(), |a| format!("activation {a}"));
+    let temperature =
+        recipe.temperature.map_or(String::new(), |value| format!(", temperature {value}"));
     let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
     format!(
         "exif {}, alpha {}, 16-bit {}, resize {resize} ({interpolation}, {kernel}), crop {crop}, \
-         size {size}, scale {scale}, mean {}, std {}, {} {}, {activation}",
+         size {size}, scale {scale}, mean {}, std {}, {} {}, {activation}{temperature}",
         recipe.exif,
         recipe.alpha,
         recipe.deep,

@@ -9,12 +9,12 @@ use crate::{
     job::MaxErrors,
     journal::{Checkpoint, Due, Journal},
     list::Totals,
-    manifest::{ActivationRecord, Attempt},
+    manifest::{ActivationRecord, Attempt, Scaled},
     output::{Output, Previous, Written, encode_name},
     pipeline::{Batch, Outcome},
     progress::Counts,
     rank,
-    recipe::Activation,
+    recipe::{Activation, Temperature},
     telling::Log,
 };
 
@@ -43,6 +43,9 @@ pub(super) struct Recorder {
     /// Who says the activation, as long as the first batch has not confirmed it; a person needs no
     /// confirmation.
     unconfirmed: Option<String>,
+    temperature: Option<Temperature>,
+    /// What the temperature divides, once the first batch has shown it.
+    scaled: Option<Scaled>,
     examples: Vec<String>,
     too_many: bool,
 }
@@ -94,6 +97,8 @@ impl Recorder {
             kept: 0,
             counts,
             activation: said.or(found),
+            temperature: run.classifier.recipe.temperature,
+            scaled: None,
             unconfirmed: sayer.filter(|sayer| !detect::is_persons(sayer)),
             examples,
             too_many: false,
@@ -111,7 +116,7 @@ impl Recorder {
                 Outcome::Scores(scores) => match rank::check(scores) {
                     Ok(()) => {
                         let activation = self.activation(batch.scores())?;
-                        let ranked = rank::top_k(scores, activation, self.top_k);
+                        let ranked = rank::top_k(scores, activation, self.temperature, self.top_k);
                         let ranked = ranked.expect("scores that were just checked");
                         self.output.write(&source.name, Ok(&ranked))?;
                         self.counts.ok += 1;
@@ -157,7 +162,11 @@ impl Recorder {
         let failed = self.counts.failed.iter().map(|(&code, &count)| (code.to_owned(), count));
         checkpoint.counts = failed.chain([("ok".to_owned(), self.counts.ok)]).collect();
         checkpoint.examples.clone_from(&self.examples);
-        checkpoint.activation = self.activation.as_ref().map(|(_, record)| record.clone());
+        let scaled = &self.scaled;
+        checkpoint.activation = self.activation.as_ref().map(|(_, record)| ActivationRecord {
+            temperature: scaled.clone().or(record.temperature.clone()),
+            ..record.clone()
+        });
         if let (Some(exit), Some(attempt)) = (exit, checkpoint.attempts.last_mut()) {
             attempt.ended = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
             attempt.to = Some(checkpoint.rows);
@@ -185,6 +194,16 @@ impl Recorder {
 
     /// What is applied to scores: as the recipe says, or as the first batch shows.
     fn activation(&mut self, scores: &[f32]) -> Result<Activation, RunError> {
+        let activation = self.detected(scores)?;
+        if let (Some(value), None) = (self.temperature, &self.scaled) {
+            let of = rank::scaled(activation, scores, self.classes).map_err(RunError::Model)?;
+            self.log.note(&format!("{of} are divided by the temperature {value}"));
+            self.scaled = Some(Scaled { value, of: of.to_owned() });
+        }
+        Ok(activation)
+    }
+
+    fn detected(&mut self, scores: &[f32]) -> Result<Activation, RunError> {
         if let Some((activation, _)) = self.activation {
             if let Some(sayer) = self.unconfirmed.take() {
                 rank::confirm(activation, &sayer, scores, self.classes).map_err(RunError::Model)?;
@@ -260,7 +279,10 @@ impl Recorder {
             read: self.counts.rows() - self.before - self.kept,
             counts: self.counts,
             totals: self.totals,
-            activation: self.activation.map(|(_, record)| record),
+            activation: self.activation.map(|(_, record)| ActivationRecord {
+                temperature: self.scaled.or(record.temperature),
+                ..record
+            }),
             examples: self.examples,
             attempts: checkpoint.map_or_else(Vec::new, |checkpoint| checkpoint.attempts),
             exit,

@@ -91,6 +91,7 @@ impl Summary {
                 place: place.clone(),
                 sha256: labels.sha256().to_owned(),
                 count: labels.count(),
+                classes: labels.to_json(),
             }),
             runtime: runtime_record(run),
             counts: std::iter::once(("ok", counts.ok)).chain(failed).collect(),

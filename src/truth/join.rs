@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Classes, Columns, Meaning, Source, Table, TableRow};
+use super::{Classes, Columns, Correction, Meaning, Source, Table, TableRow};
 use crate::{error::RunError, output};
 
 /// The classes that are right for an image; never empty.
@@ -35,8 +35,8 @@ pub struct Joined {
     pub without_row: Vec<String>,
     /// Names in the truth that are no class.
     pub unknown: BTreeMap<String, Unknown>,
-    /// Rows whose truth was corrected.
-    pub corrected: u64,
+    /// What was corrected.
+    pub corrections: Vec<Correction>,
     /// How it was joined, where that is worth a look.
     pub notes: Vec<String>,
 }
@@ -90,11 +90,21 @@ impl Joined {
     ) -> Result<(), RunError> {
         let table = Table::load(file, &Columns::default())?;
         let rows = PathIndex::new(paths, None).find(&table.rows, file, &mut self.notes);
-        for row in rows.iter().flatten() {
-            self.answers[*row] = None;
-            self.corrected += 1;
+        // Of several lines about one image the last wins, as when lines are added over the weeks.
+        let last: HashMap<usize, usize> =
+            rows.iter().zip(0..).filter_map(|(r, n)| Some(((*r)?, n))).collect();
+        for (nth, (said, row)) in table.rows.iter().zip(&rows).enumerate() {
+            let Some(row) = *row else {
+                self.without_row.push(said.path.clone());
+                continue;
+            };
+            if last[&row] == nth {
+                self.answers[row] = None;
+                self.say(row, &said.class, table.indices, classes);
+                let classes = self.answers[row].clone().unwrap_or_default();
+                self.corrections.push(Correction { path: paths[row].to_owned(), classes });
+            }
         }
-        self.join_table(&table, &rows, classes);
         self.without_truth = (0..paths.len()).filter(|&row| self.answers[row].is_none()).collect();
         Ok(())
     }
@@ -324,11 +334,17 @@ mod tests {
     fn corrections_win_and_an_empty_one_sets_an_image_aside() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("c.csv");
-        std::fs::write(&file, "path,label\ncat/1.jpg,dog\ncat/2.jpg,\n").unwrap();
+        std::fs::write(&file, "path,label\ncat/1.jpg,cat\ncat/2.jpg,\ncat/1.jpg,dog\n").unwrap();
         let paths = ["cat/1.jpg", "cat/2.jpg", "cat/3.jpg"];
         let mut joined = join(&paths, "parents").unwrap();
         joined.correct(&paths, &file, &classes()).unwrap();
         assert_eq!(joined.answers, [Some(vec![1]), None, Some(vec![0])]);
-        assert_eq!((joined.corrected, joined.without_truth), (2, vec![1]));
+        let corrections: Vec<_> =
+            joined.corrections.into_iter().map(|one| (one.path, one.classes)).collect();
+        assert_eq!(
+            corrections,
+            [("cat/2.jpg".to_owned(), vec![]), ("cat/1.jpg".to_owned(), vec![1])]
+        );
+        assert_eq!(joined.without_truth, [1]);
     }
 }

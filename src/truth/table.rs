@@ -1,6 +1,8 @@
-//! Truth in a file: a CSV with a header, or lines `path index`.
+//! Truth in a file: a CSV with a header, lines `path index`, or what a report was corrected by.
 
 use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{error::RunError, output};
 
@@ -44,7 +46,8 @@ pub struct TableRow {
 impl Table {
     /// Reads a file: a CSV whose header names a column of paths (`path`, `file`, `filename`,
     /// `image` …) and one of classes (`index`, `class_id` …, or `label`, `class`, `name`, `wnid` …),
-    /// or lines of a path, a blank and an index, as in Caffe's lists.
+    /// lines of a path, a blank and an index, as in Caffe's lists; or the JSON of a report, whose
+    /// corrections it is then.
     ///
     /// # Errors
     ///
@@ -53,7 +56,8 @@ impl Table {
         let fail = |reason: String| {
             RunError::Usage(format!(
                 "cannot use the truth file {}: {reason}\nhint: it is a CSV with a header, such as \
-                 `path,label` or `path,index`, or lines `path index`",
+                 `path,label` or `path,index`, lines `path index`, or the JSON of a report with \
+                 corrections",
                 path.display()
             ))
         };
@@ -67,6 +71,9 @@ impl Table {
     ///
     /// A message that says what is missing.
     pub fn parse(text: &str, columns: &Columns) -> Result<Self, String> {
+        if text.trim_start_matches('\u{FEFF}').trim_start().starts_with('{') {
+            return corrections(text);
+        }
         if let Some(list) = list(text).filter(|_| columns.class.is_none()) {
             return Ok(list);
         }
@@ -104,6 +111,42 @@ fn column(header: &[String], named: Option<&str>, usual: &[&str]) -> Result<usiz
         let wanted = named.map_or_else(|| usual.join(", "), str::to_owned);
         format!("it has no column {wanted}; its columns are {}", header.join(", "))
     })
+}
+
+/// The part of a report that says what was corrected in it.
+#[derive(Deserialize)]
+struct Report {
+    truth: ReportTruth,
+}
+
+#[derive(Deserialize)]
+struct ReportTruth {
+    corrections: Vec<Correction>,
+}
+
+/// The right classes of one image; none sets it aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// The `path` cell of its row.
+    pub path: String,
+    /// Indices of its classes.
+    pub classes: Vec<u32>,
+}
+
+fn corrections(text: &str) -> Result<Table, String> {
+    let wrong = |error| format!("it is JSON and no report of `linnaeus evaluate`: {error}");
+    let report: Report =
+        serde_json::from_str(text.trim_start_matches('\u{FEFF}')).map_err(wrong)?;
+    let corrections = report.truth.corrections;
+    if corrections.is_empty() {
+        return Err("nothing was corrected in this report".to_owned());
+    }
+    let row = |Correction { path, classes }| {
+        let classes: Vec<String> = classes.iter().map(u32::to_string).collect();
+        TableRow { path, class: classes.join("|"), extra: Vec::new() }
+    };
+    let rows = corrections.into_iter().map(row).collect();
+    Ok(Table { indices: true, extra: Vec::new(), rows })
 }
 
 /// Lines that all end in a blank and a number.
@@ -146,6 +189,8 @@ mod tests {
         ] {
             assert_eq!(classes(text, columns).unwrap(), expected, "{text}");
         }
+        let report = r#"{"kind":"evaluation","truth":{"corrections":[{"path":"a","classes":[3,5]},{"path":"b","classes":[]}]}}"#;
+        assert_eq!(classes(report, &usual).unwrap(), (true, vec![pair("a", "3|5"), pair("b", "")]));
         let table = Table::parse("path,label,site\na,cat,north\n", &usual).unwrap();
         assert_eq!(
             (table.extra, table.rows[0].extra.clone()),
@@ -156,7 +201,13 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let usual = Columns::default();
-        for (text, word) in [("", "empty"), ("a,b\n", "path, file"), ("path,x\na,1\n", "label")] {
+        for (text, word) in [
+            ("", "empty"),
+            ("a,b\n", "path, file"),
+            ("path,x\na,1\n", "label"),
+            ("{\"schema\": 1}", "no report"),
+            (r#"{"truth":{"corrections":[]}}"#, "nothing was corrected"),
+        ] {
             assert!(classes(text, &usual).unwrap_err().contains(word), "{text}");
         }
         let named = Columns { class: Some("Art".into()), ..usual };

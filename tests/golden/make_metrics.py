@@ -56,7 +56,13 @@ def bins(confidence, right):
 
 
 def temperature(truth, p):
-    logs = numpy.log(numpy.maximum(p, FLOOR))
+    # Probabilities that are written as 0 share what the others leave; the true one is FLOOR at least.
+    zero = p < FLOOR
+    share = numpy.clip(numpy.maximum(1 - p.sum(axis=1), 0) / numpy.maximum(zero.sum(axis=1), 1), 1e-9, FLOOR)
+    p = numpy.where(zero, share[:, None], p)
+    here = (numpy.arange(len(truth)), truth)
+    p[here] = numpy.maximum(p[here], FLOOR)
+    logs = numpy.log(p)
     mine = logs[numpy.arange(len(truth)), truth]
 
     def softmax(beta):
