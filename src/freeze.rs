@@ -28,6 +28,10 @@ pub use fold::Folded;
 pub use refusal::{FreezeError, Refused};
 pub use stored::{content, stored};
 
+/// Bytes of weights that an ONNX file holds: protobuf ends at 2 GiB, and labels and golden images go
+/// into it, too.
+const MOST_BYTES: u64 = (1 << 31) - (128 << 20);
+
 /// How a model is frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -38,11 +42,13 @@ pub struct Options {
     /// Whether layers are folded into each other. Without it every layer is there by itself, for
     /// comparison.
     pub fold: bool,
+    /// Most bytes of weights that the ONNX file itself holds; more go to a file beside it.
+    pub most_bytes: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { size: None, channels_first: false, fold: true }
+        Self { size: None, channels_first: false, fold: true, most_bytes: MOST_BYTES }
     }
 }
 
@@ -51,6 +57,8 @@ impl Default for Options {
 pub struct Frozen {
     /// The ONNX model.
     pub model: ModelProto,
+    /// Whether its weights go to a file beside it.
+    pub beside: bool,
     /// What was done.
     pub summary: Summary,
 }
@@ -91,7 +99,7 @@ pub fn freeze(file: &KerasFile, options: Options) -> Result<Frozen, FreezeError>
         }
     };
     let notes = std::mem::take(&mut network.notes);
-    let model = emit::model(network, file)?;
+    let model = emit::model(network, &file.model().name);
     let nodes = model.graph.as_ref().map_or(&[][..], |graph| &graph.node);
     let summary = Summary {
         layers: file.model().walk().iter().filter(|(_, layer)| !layer.is_input()).count(),
@@ -101,7 +109,8 @@ pub fn freeze(file: &KerasFile, options: Options) -> Result<Frozen, FreezeError>
         folded,
         notes,
     };
-    Ok(Frozen { model, summary })
+    let beside = model.weight_bytes() > options.most_bytes;
+    Ok(Frozen { model, beside, summary })
 }
 
 /// The layers that stand against freezing a model, by their classes. Their settings may still.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::Read,
+    io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -58,9 +58,12 @@ pub struct WeightsFile {
 #[serde(transparent)]
 pub struct FrozenFile {
     path: PathBuf,
-    /// Removes the file when nobody needs it any more, unless it is the cache's.
+    /// The file of its weights, when it has one and is not the cache's.
     #[serde(skip)]
-    _kept: Option<Arc<TempPath>>,
+    weights: Option<PathBuf>,
+    /// Removes the files when nobody needs them any more, unless they are the cache's.
+    #[serde(skip)]
+    _kept: Vec<Arc<TempPath>>,
 }
 
 impl ModelFile {
@@ -125,7 +128,7 @@ impl ModelFile {
         let (bytes, sha256) = content(&file)?;
         let frozen = freeze::stored(&file, &sha256, options).map_err(|error| refused(&error))?;
         let path = file.path().to_owned();
-        let frozen = FrozenFile { path: frozen, _kept: None };
+        let frozen = FrozenFile { path: frozen, weights: None, _kept: Vec::new() };
         Ok(Self { path, bytes, sha256, weights: Vec::new(), frozen: Some(frozen) })
     }
 
@@ -137,12 +140,7 @@ impl ModelFile {
     pub fn with_frozen(file: &KerasFile, frozen: &Frozen, folder: &Path) -> Result<Self, RunError> {
         let (bytes, sha256) = content(file)?;
         let fail = |source| RunError::Output { path: folder.to_owned(), source };
-        let temporary =
-            tempfile::Builder::new().prefix(".freezing-").suffix(".onnx").tempfile_in(folder);
-        let temporary = temporary.map_err(fail)?;
-        fs::write(temporary.path(), frozen.model.to_bytes()).map_err(fail)?;
-        let kept = temporary.into_temp_path();
-        let frozen = FrozenFile { path: kept.to_path_buf(), _kept: Some(Arc::new(kept)) };
+        let frozen = FrozenFile::temporary(frozen, folder).map_err(fail)?;
         Ok(Self {
             path: file.path().to_owned(),
             bytes,
@@ -152,6 +150,12 @@ impl ModelFile {
         })
     }
 
+    /// The temporary file of the weights beside the model that it was frozen to.
+    #[must_use]
+    pub fn frozen_weights(&self) -> Option<&Path> {
+        self.frozen.as_ref()?.weights.as_deref()
+    }
+
     /// The ONNX model: the file itself, or what it was frozen to.
     #[must_use]
     pub fn onnx(&self) -> &Path {
@@ -159,11 +163,42 @@ impl ModelFile {
     }
 }
 
+impl FrozenFile {
+    fn temporary(frozen: &Frozen, folder: &Path) -> io::Result<Self> {
+        let file = |suffix: &str, write: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
+            let builder = &mut tempfile::Builder::new();
+            builder.prefix(".freezing-").suffix(suffix);
+            // One of them may stay, under its own name.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            let temporary = builder.tempfile_in(folder)?;
+            let mut to = BufWriter::new(temporary.as_file());
+            write(&mut to)?;
+            to.flush()?;
+            drop(to);
+            Ok::<_, io::Error>(temporary.into_temp_path())
+        };
+        let model = &frozen.model;
+        if !frozen.beside {
+            let kept = file(".onnx", &|to| model.write(to))?;
+            return Ok(Self { path: kept.to_path_buf(), weights: None, _kept: vec![kept.into()] });
+        }
+        let weights = file(".onnx.data", &|to| model.write_weights(to))?;
+        let location = weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let kept = file(".onnx", &|to| model.detached(&location).write(to))?;
+        Ok(Self {
+            path: kept.to_path_buf(),
+            weights: Some(weights.to_path_buf()),
+            _kept: vec![kept.into(), weights.into()],
+        })
+    }
+}
+
 /// How the Keras model of a job is frozen.
 #[must_use]
 pub fn options(config: &ModelConfig) -> freeze::Options {
     let channels_first = config.recipe.layout == Some(Layout::Nchw);
-    freeze::Options { size: config.recipe.size, channels_first, fold: true }
+    freeze::Options { size: config.recipe.size, channels_first, ..freeze::Options::default() }
 }
 
 fn content(file: &KerasFile) -> Result<(u64, String), RunError> {
