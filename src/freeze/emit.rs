@@ -26,7 +26,8 @@ const IR_VERSION: i64 = 8;
 /// Makes the messages. Constants that no node uses are left out.
 pub(super) fn model(network: Network, name: &str) -> ModelProto {
     let Network { mut graph, inputs, outputs, .. } = network;
-    let nodes = live(std::mem::take(&mut graph.nodes), &outputs);
+    let mut nodes = live(std::mem::take(&mut graph.nodes), &outputs);
+    keep_zeros(&mut nodes);
     let mut initializer = Vec::new();
     for name in nodes.iter().flat_map(|node| &node.inputs) {
         let Some(constant) = graph.constants.remove(name) else { continue };
@@ -62,6 +63,30 @@ fn live(nodes: Vec<Node>, outputs: &[Value]) -> Vec<Node> {
     }
     kept.reverse();
     kept
+}
+
+/// Keeps what is padded with zeros apart from the pooling behind it.
+///
+/// ONNX Runtime 1.31 makes one operator of both, whose padding is smaller than every number: wrong
+/// where all numbers of a window are negative. It leaves pooling alone that names a rule for its
+/// padding instead of numbers.
+fn keep_zeros(nodes: &mut [Node]) {
+    let padded: HashSet<String> = (nodes.iter())
+        .filter(|node| node.operator == "Pad")
+        .map(|node| node.output.clone())
+        .collect();
+    let behind = |node: &&mut Node| node.operator == "MaxPool" && padded.contains(&node.inputs[0]);
+    for pool in nodes.iter_mut().filter(behind) {
+        for (name, value) in &mut pool.attributes {
+            let Attribute::Ints(pads) = value else { continue };
+            if *name == "pads" {
+                // Other padding than none is TensorFlow's, which is this rule.
+                let none = pads.iter().all(|&pad| pad == 0);
+                *value = Attribute::Text(if none { "VALID" } else { "SAME_UPPER" });
+                *name = "auto_pad";
+            }
+        }
+    }
 }
 
 fn node(node: Node) -> NodeProto {

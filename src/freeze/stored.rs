@@ -8,14 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{FreezeError, Frozen, Options, freeze};
+use super::{FreezeError, Frozen, Options, Source};
 use crate::{
     digest::{self, Hashing},
     folders::{
         self,
         cache::{self, CacheFolder},
     },
-    keras::KerasFile,
 };
 
 /// Counts changes of the conversion that its version does not show.
@@ -32,7 +31,7 @@ const MOST_FILES: usize = 64;
 /// # Errors
 ///
 /// Reading fails.
-pub fn content(file: &KerasFile) -> io::Result<(u64, String)> {
+pub fn content(file: &dyn Source) -> io::Result<(u64, String)> {
     let parts = file.parts()?;
     if let [only] = &parts[..] {
         return digest::of(File::open(only)?);
@@ -49,26 +48,26 @@ pub fn content(file: &KerasFile) -> io::Result<(u64, String)> {
     Ok((bytes, hashing.finish().1))
 }
 
-/// The frozen model of a Keras model whose content has this `sha256`: found in the cache folder, or
+/// The frozen model of a model whose content has this `sha256`: found in the cache folder, or
 /// frozen and put there.
 ///
 /// # Errors
 ///
 /// Those of [`freeze`], and [`FreezeError::NoPlace`].
-pub fn stored(file: &KerasFile, sha256: &str, options: Options) -> Result<PathBuf, FreezeError> {
+pub fn stored(file: &dyn Source, sha256: &str, options: Options) -> Result<PathBuf, FreezeError> {
     stored_in(&cache::caches(&folders::process_variable), (file, sha256), options)
 }
 
 fn stored_in(
     folders: &[CacheFolder],
-    (file, sha256): (&KerasFile, &str),
+    (file, sha256): (&dyn Source, &str),
     options: Options,
 ) -> Result<PathBuf, FreezeError> {
     let leaf = leaf(sha256, options)?;
     if let Some(found) = folders.iter().find_map(|folder| find(folder, &leaf).ok()) {
         return Ok(found);
     }
-    let Frozen { model, beside, .. } = freeze(file, options)?;
+    let Frozen { model, beside, .. } = file.freeze(options)?;
     let fail = |error: io::Error| unplaced(file, &[error.to_string()]);
     let weights =
         if beside { Some(digest_of(|to| model.write_weights(to)).map_err(fail)?) } else { None };
@@ -110,7 +109,7 @@ fn digest_of(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
     Ok(hashing.finish().1)
 }
 
-fn unplaced(file: &KerasFile, tried: &[String]) -> FreezeError {
+fn unplaced(file: &dyn Source, tried: &[String]) -> FreezeError {
     FreezeError::NoPlace { path: file.path().to_owned(), tried: tried.join("\n") }
 }
 
@@ -158,7 +157,7 @@ fn is_named(path: &Path, sha256: &str) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::OnnxFile;
+    use crate::{keras::KerasFile, onnx::OnnxFile};
 
     #[test]
     fn weights_beside_a_model_are_stored_with_it_and_made_again_when_damaged() {

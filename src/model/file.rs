@@ -15,8 +15,9 @@ use crate::{
     config::ModelConfig,
     digest,
     error::{RunError, with_causes},
-    freeze::{self, FreezeError, Frozen},
-    keras::{Fault, KerasFile},
+    freeze::{self, FreezeError, Frozen, Source},
+    graphdef::GraphFile,
+    keras::Fault,
     memory,
     onnx::OnnxFile,
     recipe::Layout,
@@ -37,7 +38,7 @@ pub struct ModelFile {
     /// Files beside it that hold its weights, once [`ModelFile::admit`] has admitted them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<WeightsFile>,
-    /// The ONNX model that was made of it, when it is a Keras model.
+    /// The ONNX model that was made of it, when it is a Keras model or TensorFlow graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<FrozenFile>,
 }
@@ -109,6 +110,14 @@ impl ModelFile {
         if head.starts_with(b"\x89HDF") || head.starts_with(b"PK\x03\x04") {
             return Self::of_keras(path, options);
         }
+        // No ONNX model begins so, and every frozen graph of TensorFlow does.
+        if head.first() == Some(&0x0A) {
+            match GraphFile::open(path) {
+                Ok(file) => return Self::of_source(&file, options),
+                Err(error) if matches!(error.fault(), Fault::Foreign { .. }) => {}
+                Err(error) => return Err(RunError::Model(with_causes(&error))),
+            }
+        }
         if path.metadata().is_ok_and(|found| found.len() > MOST_BYTES) {
             return Err(fail(
                 "it is larger than 2 GiB, which no ONNX file can be\nhint: export the model with its \
@@ -124,20 +133,28 @@ impl ModelFile {
     }
 
     fn of_keras(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
-        let file = KerasFile::open(path).map_err(|error| RunError::Model(with_causes(&error)))?;
-        let (bytes, sha256) = content(&file)?;
-        let frozen = freeze::stored(&file, &sha256, options).map_err(|error| refused(&error))?;
+        let file = <dyn Source>::open(path);
+        Self::of_source(&*file.map_err(|error| RunError::Model(with_causes(&error)))?, options)
+    }
+
+    fn of_source(file: &dyn Source, options: freeze::Options) -> Result<Self, RunError> {
+        let (bytes, sha256) = content(file)?;
+        let frozen = freeze::stored(file, &sha256, options).map_err(|error| refused(&error))?;
         let path = file.path().to_owned();
         let frozen = FrozenFile { path: frozen, weights: None, _kept: Vec::new() };
         Ok(Self { path, bytes, sha256, weights: Vec::new(), frozen: Some(frozen) })
     }
 
-    /// A Keras model with what it was frozen to, which lies in `folder` as long as this is used.
+    /// A Keras model or TensorFlow graph with what it was frozen to, which lies in `folder` as long as this is used.
     ///
     /// # Errors
     ///
     /// `Model` when it cannot be read, `Output` when nothing can be written to `folder`.
-    pub fn with_frozen(file: &KerasFile, frozen: &Frozen, folder: &Path) -> Result<Self, RunError> {
+    pub fn with_frozen(
+        file: &dyn Source,
+        frozen: &Frozen,
+        folder: &Path,
+    ) -> Result<Self, RunError> {
         let (bytes, sha256) = content(file)?;
         let fail = |source| RunError::Output { path: folder.to_owned(), source };
         let frozen = FrozenFile::temporary(frozen, folder).map_err(fail)?;
@@ -201,7 +218,7 @@ pub fn options(config: &ModelConfig) -> freeze::Options {
     freeze::Options { size: config.recipe.size, channels_first, ..freeze::Options::default() }
 }
 
-fn content(file: &KerasFile) -> Result<(u64, String), RunError> {
+fn content(file: &dyn Source) -> Result<(u64, String), RunError> {
     freeze::content(file).map_err(|error| {
         RunError::Model(format!("cannot use the model {}: {error}", file.path().display()))
     })
@@ -281,22 +298,11 @@ impl ModelFile {
         };
         let bytes = fs::read(self.onnx()).map_err(|error| fail(error.to_string()))?;
         OnnxFile::read(bytes.into()).map_err(|error| {
-            if let Some(graph) = self.tensorflow_graph() {
-                return graph;
-            }
             fail(format!(
                 "{}\nhint: compare its size or checksum with the original",
                 with_causes(&error)
             ))
         })
-    }
-
-    /// The refusal of a frozen graph of TensorFlow, with the command that converts it; `None` when
-    /// it is something else.
-    fn tensorflow_graph(&self) -> Option<RunError> {
-        let error = KerasFile::open(&self.path).err()?;
-        let graph = matches!(error.fault(), Fault::Foreign { what, .. } if what.contains("TensorFlow graph"));
-        graph.then(|| RunError::Model(with_causes(&error)))
     }
 }
 

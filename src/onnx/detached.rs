@@ -148,7 +148,7 @@ mod tests {
             dims: vec![bytes as i64 / 4],
             data_type: 1,
             name: name.to_owned(),
-            raw_data: (0..bytes).map(|at| at as u8).collect::<Vec<u8>>().into(),
+            raw_data: (0..=u8::MAX).cycle().take(bytes).collect::<Vec<u8>>().into(),
             ..TensorProto::default()
         };
         let graph = GraphProto {

@@ -15,8 +15,7 @@ use crate::{
     config::ModelConfig,
     digest,
     error::{RunError, with_causes},
-    freeze::{self, Frozen, Summary},
-    keras::KerasFile,
+    freeze::{self, Frozen, Source, Summary},
     model::{self, ModelFile, WeightsFile},
     onnx::{self, proto::ModelProto},
     output,
@@ -98,18 +97,18 @@ pub fn freeze_with(
     options: freeze::Options,
     target: &Path,
 ) -> Result<FreezeReport, RunError> {
-    let file = KerasFile::open(&config.path);
-    let file = file.map_err(|error| RunError::Model(with_causes(&error)))?;
-    let frozen = freeze::freeze(&file, options).map_err(|error| model::refused(&error))?;
+    let file = <dyn Source>::open(&config.path);
+    let file = &*file.map_err(|error| RunError::Model(with_causes(&error)))?;
+    let frozen = file.freeze(options).map_err(|error| model::refused(&error))?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let opened = ModelFile::with_frozen(&file, &frozen, folder)?;
+    let opened = ModelFile::with_frozen(file, &frozen, folder)?;
     // The checks load the model twice; what was written need not be in memory as well.
     let Frozen { model, summary, .. } = frozen;
     let shape = model.graph.as_ref().and_then(check::input_shape);
     drop(model);
-    let checks = check::check(config, (&file, &opened, shape), options, &demands.verify)?;
-    let mut report = report(&file, summary, (&opened, target), checks);
+    let checks = check::check(config, (file, &opened, shape), options, &demands.verify)?;
+    let mut report = report(file, summary, (&opened, target), checks);
     // The files are gone with their last owner.
     let (kept, weights) = (opened.clone(), opened.frozen_weights().map(Path::to_owned));
     let bytes = fs::read(opened.onnx())
@@ -161,7 +160,7 @@ fn packed(
 }
 
 fn report(
-    file: &KerasFile,
+    file: &dyn Source,
     summary: Summary,
     (opened, target): (&ModelFile, &Path),
     checks: Vec<String>,
@@ -170,7 +169,7 @@ fn report(
         schema: SCHEMA,
         path: file.path().display().to_string(),
         output: target.display().to_string(),
-        container: file.container().name(),
+        container: file.container(),
         keras: file.keras_version().map(str::to_owned),
         sha256: opened.sha256.clone(),
         summary,

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(unreachable_pub, missing_docs, reason = "a module here, and a library below tests/fuzz")]
 
+mod graph;
 mod image;
 mod keras;
 mod labels;
@@ -15,6 +16,7 @@ mod npy;
 mod recipe;
 mod sidecar;
 
+pub use graph::{graph, graph_folder};
 pub use image::image;
 pub use keras::{keras, keras_folder};
 pub use labels::labels;

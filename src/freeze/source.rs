@@ -1,0 +1,107 @@
+//! What can be frozen.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{FreezeError, Frozen, Options, freeze, freeze_graph};
+use crate::{
+    graphdef::GraphFile,
+    keras::{Fault, KerasError, KerasFile},
+};
+
+/// A model of another format, opened.
+pub trait Source {
+    /// The file or folder.
+    fn path(&self) -> &Path;
+
+    /// The files that it consists of, in a fixed order.
+    ///
+    /// # Errors
+    ///
+    /// A folder cannot be listed.
+    fn parts(&self) -> io::Result<Vec<PathBuf>>;
+
+    /// What a person calls it.
+    fn container(&self) -> &'static str;
+
+    /// The Keras that wrote it, when it says so.
+    fn keras_version(&self) -> Option<&str>;
+
+    /// Freezes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`freeze`] and [`freeze_graph`].
+    fn freeze(&self, options: Options) -> Result<Frozen, FreezeError>;
+}
+
+impl Source for KerasFile {
+    fn path(&self) -> &Path {
+        self.path()
+    }
+
+    fn parts(&self) -> io::Result<Vec<PathBuf>> {
+        self.parts()
+    }
+
+    fn container(&self) -> &'static str {
+        self.container().name()
+    }
+
+    fn keras_version(&self) -> Option<&str> {
+        self.keras_version()
+    }
+
+    fn freeze(&self, options: Options) -> Result<Frozen, FreezeError> {
+        freeze(self, options)
+    }
+}
+
+impl Source for GraphFile {
+    fn path(&self) -> &Path {
+        self.path()
+    }
+
+    fn parts(&self) -> io::Result<Vec<PathBuf>> {
+        self.parts()
+    }
+
+    fn container(&self) -> &'static str {
+        self.container()
+    }
+
+    fn keras_version(&self) -> Option<&str> {
+        None
+    }
+
+    fn freeze(&self, options: Options) -> Result<Frozen, FreezeError> {
+        freeze_graph(self, options)
+    }
+}
+
+impl dyn Source {
+    /// Opens a Keras model, or a TensorFlow graph that says nothing of layers.
+    ///
+    /// # Errors
+    ///
+    /// That of the Keras model when it is neither, else that of the graph.
+    pub fn open(path: &Path) -> Result<Box<Self>, KerasError> {
+        match KerasFile::open(path) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(error) if is_of_no_layers(error.fault()) => match GraphFile::open(path) {
+                Ok(file) => Ok(Box::new(file)),
+                // What it is not says more than what it could have been.
+                Err(other) if matches!(other.fault(), Fault::Foreign { .. }) => Err(error),
+                Err(other) => Err(other),
+            },
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a model may be one whose graph is all there is.
+fn is_of_no_layers(fault: &Fault) -> bool {
+    matches!(fault, Fault::Foreign { .. } | Fault::Unsupported { .. } | Fault::Subclassed { .. })
+}
