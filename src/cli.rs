@@ -107,7 +107,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         using: Box<Using>,
     },
-    /// Make an ONNX model of a Keras model or TensorFlow graph: .keras, .h5, .pb, or a folder of `SavedModel`
+    /// Make an ONNX model of a Keras model or TensorFlow graph: .keras, .h5, .pb, `SavedModel`
     #[command(after_help = FREEZE_EXAMPLES)]
     Freeze {
         /// The Keras model or TensorFlow graph

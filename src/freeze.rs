@@ -32,7 +32,7 @@ mod value;
 
 pub use fold::Folded;
 pub use refusal::{FreezeError, Refused};
-pub use source::Source;
+pub use source::{Source, Words};
 pub use stored::{content, stored};
 
 /// Bytes of weights that an ONNX file holds: protobuf ends at 2 GiB, and labels and golden images go

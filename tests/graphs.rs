@@ -13,6 +13,7 @@ use linnaeus::{
     freeze::{self, FreezeError, Frozen, Options, Source},
     graphdef::GraphFile,
     job::Job,
+    keras::KerasFile,
     model::ModelFile,
     onnx::proto::GraphProto,
     recipe::Element,
@@ -159,6 +160,28 @@ fn the_network_is_as_good_as_one_made_of_layers() {
     let counts = operators(&graph);
     assert_eq!((counts.get("Conv"), counts.get("Add")), (Some(&3), None), "{counts:?}");
     assert_eq!(graph.output[0].name, "scores");
+}
+
+#[test]
+fn a_graph_and_its_layers_answer_the_same() {
+    let (folder, golden) = models();
+    let path = folder.path().join("saved_2");
+    fs::copy(folder.path().join("saved_2.metadata"), path.join("keras_metadata.pb")).unwrap();
+    let layers = KerasFile::open(&path).unwrap();
+    let graph = GraphFile::open(&path).unwrap();
+    let frozen = [
+        freeze::freeze(&layers, Options::default()).unwrap(),
+        freeze::freeze_graph(&graph, Options::default()).unwrap(),
+    ];
+    assert_eq!(frozen[0].summary.parameters, frozen[1].summary.parameters);
+    let fed = images(&numbers(&golden["saved_2"]["input"]));
+    let found = frozen.map(|frozen| answers(&layers, &frozen, &fed));
+    assert!(!found[0].is_empty() && found[0].len() == found[1].len());
+    for (a, b) in found[0].values().zip(found[1].values()) {
+        assert_eq!(a.shape, b.shape);
+        let gaps = a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs());
+        assert!(gaps.fold(0.0, f32::max) < 1e-5, "{found:?}");
+    }
 }
 
 #[test]

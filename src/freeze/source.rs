@@ -11,6 +11,15 @@ use crate::{
     keras::{Fault, KerasError, KerasFile},
 };
 
+/// What messages about a model say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// `Keras` or `TensorFlow`.
+    pub program: &'static str,
+    /// `layers` or `operations`.
+    pub parts: &'static str,
+}
+
 /// A model of another format, opened.
 pub trait Source {
     /// The file or folder.
@@ -25,6 +34,9 @@ pub trait Source {
 
     /// What a person calls it.
     fn container(&self) -> &'static str;
+
+    /// Who computes with it, and what its parts are called.
+    fn words(&self) -> Words;
 
     /// The Keras that wrote it, when it says so.
     fn keras_version(&self) -> Option<&str>;
@@ -50,6 +62,10 @@ impl Source for KerasFile {
         self.container().name()
     }
 
+    fn words(&self) -> Words {
+        Words { program: "Keras", parts: "layers" }
+    }
+
     fn keras_version(&self) -> Option<&str> {
         self.keras_version()
     }
@@ -70,6 +86,10 @@ impl Source for GraphFile {
 
     fn container(&self) -> &'static str {
         self.container()
+    }
+
+    fn words(&self) -> Words {
+        Words { program: "TensorFlow", parts: "operations" }
     }
 
     fn keras_version(&self) -> Option<&str> {

@@ -15,7 +15,7 @@ use crate::{
     config::ModelConfig,
     digest,
     error::{RunError, with_causes},
-    freeze::{self, Frozen, Source, Summary},
+    freeze::{self, Frozen, Source, Summary, Words},
     model::{self, ModelFile, WeightsFile},
     onnx::{self, proto::ModelProto},
     output,
@@ -46,6 +46,9 @@ pub struct FreezeReport {
     pub schema: u32,
     /// The Keras model.
     pub path: String,
+    /// What its text calls things.
+    #[serde(skip)]
+    pub words: Words,
     /// The ONNX file.
     pub output: String,
     /// What the Keras model is: an archive, an HDF5 file, a folder.
@@ -168,6 +171,7 @@ fn report(
     FreezeReport {
         schema: SCHEMA,
         path: file.path().display().to_string(),
+        words: file.words(),
         output: target.display().to_string(),
         container: file.container(),
         keras: file.keras_version().map(str::to_owned),
@@ -187,7 +191,7 @@ impl fmt::Display for FreezeReport {
         let version = self.keras.as_ref().map_or(String::new(), |keras| format!(", Keras {keras}"));
         let Summary { layers, parameters, nodes, transposes, folded, notes } = &self.summary;
         writeln!(f, "model     {} ({}{version})", self.path, self.container)?;
-        writeln!(f, "network   {layers} layers, {parameters} parameters")?;
+        writeln!(f, "network   {layers} {}, {parameters} parameters", self.words.parts)?;
         writeln!(
             f,
             "graph     {nodes} nodes, {transposes} of them only move axes; folded: {} batch \

@@ -168,6 +168,9 @@ def shapes(x, n):
     blocks = tf.space_to_batch_nd(x, [3, 3], [[3, 4], [3, 5]])
     deep = tf.nn.depthwise_conv2d(blocks, n(3, 3, 3, 1), [1, 1, 1, 1], "VALID")
     outputs["spread_deep"] = tf.batch_to_space(deep, [3, 3], [[0, 1], [0, 2]])
+    for padding, size in [("SAME", (16, 20)), ("SAME", (15, 19)), ("VALID", (17, 21)), ("VALID", (18, 22))]:
+        grown = tf.nn.conv2d_transpose(x, n(3, 3, 4, 3), [tf.shape(x)[0], *size, 4], 2, padding)
+        outputs[f"transposed_{padding}_{size[0]}"] = grown
     return outputs
 
 
@@ -201,10 +204,10 @@ def small(first):
 
 
 def saved(folder, run, shape=SHAPE):
-    """What a folder answers; its description of layers goes."""
+    """What a folder answers; its description of layers lies beside it."""
     path = os.path.join(MODELS, folder)
     if os.path.exists(os.path.join(path, "keras_metadata.pb")):
-        os.remove(os.path.join(path, "keras_metadata.pb"))
+        os.replace(os.path.join(path, "keras_metadata.pb"), path + ".metadata")
     name = os.path.join(path, "saved_model.pb")
     with open(name, "rb") as file:
         proto = saved_model_pb2.SavedModel.FromString(file.read())

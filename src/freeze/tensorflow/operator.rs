@@ -217,6 +217,11 @@ impl Walk<'_> {
             }
             _ => {}
         }
+        if let ("Conv2DBackpropInput", [Item::Whole(size), kernel, Item::Tensor(value)]) =
+            (node.op.as_str(), inputs)
+        {
+            return self.transposed(node, value.clone(), (kernel.clone(), size));
+        }
         let Some(Item::Tensor(value)) = inputs.first() else {
             return Err("its first operand is a constant".to_owned());
         };

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     Walk,
-    item::{Item, Spread, Whole},
+    item::{Item, Number, Spread, Whole},
 };
 use crate::{
     freeze::{array::Array, call::float, graph::Attribute, value::Value},
@@ -154,6 +154,47 @@ impl Walk<'_> {
             "groups": groups,
         });
         self.layer(class, &config, vec![("kernel", kernel)], value)
+    }
+
+    /// `Conv2DBackpropInput`, the transposed convolution.
+    pub(super) fn transposed(
+        &mut self,
+        node: &Node,
+        value: Value,
+        (kernel, size): (Item, &Whole),
+    ) -> Result<Value, String> {
+        let kernel = self.array(&[kernel], 0)?;
+        let (strides, sides) = (pair(node, "strides")?, if is_first(node) { 2..4 } else { 1..3 });
+        let same = node.text("padding").as_deref() == Some("SAME");
+        if pair(node, "dilations")? != [1, 1] || kernel.shape.len() != 4 {
+            return Err("it has gaps, or its kernel is no image".to_owned());
+        }
+        let mut config = json!({
+            "strides": strides,
+            "padding": if same { "same" } else { "valid" },
+            "data_format": format(node),
+            "use_bias": false,
+        });
+        let (from, to) = (value.shape.get(sides.clone()), size.values.get(sides));
+        let (Some(&[Some(rows), Some(columns)]), Some(&[Number::Known(high), Number::Known(wide)])) =
+            (from, to)
+        else {
+            return Err("its size is no constant; say the size of the images with `--size \
+                        HEIGHTxWIDTH`"
+                .to_owned());
+        };
+        let mut added = [0i64; 2];
+        for (axis, (from, to)) in [(rows, high), (columns, wide)].into_iter().enumerate() {
+            let reach = kernel.shape[axis] as i64;
+            let cut = if same { 2 * (reach / 2) } else { 0 };
+            let full = (from as i64 - 1).saturating_mul(strides[axis]).saturating_add(reach);
+            added[axis] = to.saturating_sub(full).saturating_add(cut);
+        }
+        if added.iter().any(|&added| added < 0) {
+            return Err(format!("its size is {high}×{wide}, which is cut"));
+        }
+        config["output_padding"] = json!(added);
+        self.layer("Conv2DTranspose", &config, vec![("kernel", kernel)], value)
     }
 
     fn normalised(&mut self, node: &Node, value: Value, inputs: &[Item]) -> Result<Value, String> {

@@ -84,13 +84,14 @@ pub(super) fn check(
                 output.display()
             ))
         })?;
-        checks.push(format!("equals Keras's own answers in {}: {difference}", output.display()));
+        let (program, output) = (file.words().program, output.display());
+        checks.push(format!("equals {program}'s own answers in {output}: {difference}"));
     }
     if verify.is_empty() {
-        checks.push(
-            "not compared with Keras: give --verify x.npy=y.npy with what model.predict(x) answers"
-                .to_owned(),
-        );
+        checks.push(format!(
+            "not compared with {}: give --verify x.npy=y.npy with what it answers",
+            file.words().program
+        ));
     }
     Ok(checks)
 }
