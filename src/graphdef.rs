@@ -71,6 +71,8 @@ pub struct GraphFile {
     functions: Functions,
     inputs: Vec<End>,
     outputs: Vec<End>,
+    /// The tensor that images are fed to, when somebody said so.
+    said: Option<String>,
 }
 
 /// What a `SavedModel` folder has beside the graph.
@@ -130,6 +132,7 @@ impl GraphFile {
             outputs,
             nodes,
             functions,
+            said: None,
         })
     }
 
@@ -169,7 +172,21 @@ impl GraphFile {
             outputs: ends(signature.outputs),
             nodes,
             functions,
+            said: None,
         })
+    }
+
+    /// The same, with images fed to the tensor of this name, whatever made it in the graph.
+    #[must_use]
+    pub fn with_input(self, name: &str) -> Self {
+        let name = name.strip_suffix(":0").unwrap_or(name).to_owned();
+        Self { said: Some(name), ..self }
+    }
+
+    /// The tensor that images are fed to, when somebody said so.
+    #[must_use]
+    pub fn input_said(&self) -> Option<&str> {
+        self.said.as_deref()
     }
 
     /// The file or folder.

@@ -66,7 +66,10 @@ impl FreezeError {
         let layers = match self {
             Self::Refused { layers, .. } => layers,
             Self::Operations { operations, .. } => {
-                let told = |refused: &Refused| refused.reason.contains("save the model");
+                let told = |refused: &Refused| {
+                    let reason = &refused.reason;
+                    reason.contains("save the model") || reason.contains("`model-input`")
+                };
                 let size = operations.iter().any(|refused| refused.reason.contains("--size"));
                 return (!size && !operations.iter().any(told)).then_some(
                     "take the `.keras` or `.h5` file of the same model when there is one, or \

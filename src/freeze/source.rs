@@ -35,6 +35,11 @@ pub trait Source {
     /// What a person calls it.
     fn container(&self) -> &'static str;
 
+    /// What was said about it beside its files and [`Options`].
+    fn said(&self) -> Option<&str> {
+        None
+    }
+
     /// Who computes with it, and what its parts are called.
     fn words(&self) -> Words;
 
@@ -88,6 +93,10 @@ impl Source for GraphFile {
         self.container()
     }
 
+    fn said(&self) -> Option<&str> {
+        self.input_said()
+    }
+
     fn words(&self) -> Words {
         Words { program: "TensorFlow", parts: "operations" }
     }
@@ -102,12 +111,16 @@ impl Source for GraphFile {
 }
 
 impl dyn Source {
-    /// Opens a Keras model, or a TensorFlow graph that says nothing of layers.
+    /// Opens a Keras model, or a TensorFlow graph that says nothing of layers. With `input`, a graph
+    /// whose images are fed to the tensor of that name.
     ///
     /// # Errors
     ///
     /// That of the Keras model when it is neither, else that of the graph.
-    pub fn open(path: &Path) -> Result<Box<Self>, KerasError> {
+    pub fn open(path: &Path, input: Option<&str>) -> Result<Box<Self>, KerasError> {
+        if let Some(input) = input {
+            return Ok(Box::new(GraphFile::open(path)?.with_input(input)));
+        }
         match KerasFile::open(path) {
             Ok(file) => Ok(Box::new(file)),
             Err(error) if is_of_no_layers(error.fault()) => match GraphFile::open(path) {

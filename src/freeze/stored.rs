@@ -63,7 +63,7 @@ fn stored_in(
     (file, sha256): (&dyn Source, &str),
     options: Options,
 ) -> Result<PathBuf, FreezeError> {
-    let leaf = leaf(sha256, options)?;
+    let leaf = leaf(&format!("{sha256} {:?}", file.said()), options)?;
     if let Some(found) = folders.iter().find_map(|folder| find(folder, &leaf).ok()) {
         return Ok(found);
     }

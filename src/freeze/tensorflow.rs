@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     graphdef::{End, Flat, GraphFile, Node, Output, kind},
-    keras::Layer,
+    keras::{Layer, Values},
 };
 
 mod constant;
@@ -42,6 +42,9 @@ const MAX_NUMBERS: usize = 1 << 22;
 
 /// That multiple.
 const TIMES: usize = 8;
+
+/// Most operations that are followed to find out the size of what a person named.
+const MAX_STEPS: usize = 32;
 
 /// Most outputs.
 const MAX_OUTPUTS: usize = 64;
@@ -78,10 +81,20 @@ pub(super) fn convert(file: &GraphFile, options: Options) -> Result<Converted, F
         )));
     }
     let flat = file.flat(file.outputs())?;
-    let (ends, mut notes) = chosen(&flat, file.outputs());
-    let needed = needed(&flat, ends.iter().map(|(_, output)| output.node));
+    let cut = match file.input_said() {
+        Some(name) => {
+            Some(flat.nodes.iter().position(|node| node.name == name).ok_or_else(|| {
+                unusable(&format!(
+                    "its outputs need no operation `{name}`, said with `model-input`"
+                ))
+            })?)
+        }
+        None => None,
+    };
+    let (ends, mut notes) = chosen((&flat, cut), file.outputs());
+    let needed = needed((&flat, cut), ends.iter().map(|(_, output)| output.node));
     let refused: Vec<Refused> = (flat.nodes.iter().enumerate())
-        .filter(|(at, node)| needed.contains(at) && !is_known(&node.op))
+        .filter(|(at, node)| needed.contains(at) && Some(*at) != cut && !is_known(&node.op))
         .map(|(_, node)| refused(node, reason(&node.op)))
         .collect();
     let refuse = |operations| FreezeError::Operations { path: file.path().to_owned(), operations };
@@ -92,6 +105,7 @@ pub(super) fn convert(file: &GraphFile, options: Options) -> Result<Converted, F
         file,
         options,
         nodes: &flat.nodes,
+        cut,
         graph: Graph::default(),
         results: Vec::new(),
         inputs: Vec::new(),
@@ -127,12 +141,15 @@ pub(super) fn convert(file: &GraphFile, options: Options) -> Result<Converted, F
 
 /// The outputs to convert with their names: those that depend on an input, and of an index of the
 /// best class the scores that it was found among.
-fn chosen(flat: &Flat, ends: &[End]) -> (Vec<(String, Output)>, Vec<String>) {
+fn chosen(
+    (flat, cut): (&Flat, Option<usize>),
+    ends: &[End],
+) -> (Vec<(String, Output)>, Vec<String>) {
     let mut notes = Vec::new();
     let mut found: Vec<(String, Output, bool)> = Vec::new();
     for (end, &output) in ends.iter().zip(&flat.outputs) {
-        let needs = needed(flat, std::iter::once(output.node));
-        if !needs.iter().any(|&at| is_input(&flat.nodes[at])) {
+        let needs = needed((flat, cut), std::iter::once(output.node));
+        if !needs.iter().any(|&at| Some(at) == cut || is_input(&flat.nodes[at])) {
             continue;
         }
         let mut place = output;
@@ -167,12 +184,15 @@ fn is_input(node: &Node) -> bool {
     node.op.starts_with("Placeholder") && node.op != "PlaceholderWithDefault"
 }
 
-/// The nodes that some nodes need, themselves included.
-fn needed(flat: &Flat, ends: impl Iterator<Item = usize>) -> HashSet<usize> {
+/// The nodes that some nodes need, themselves included; nothing before the one at `cut`.
+fn needed(
+    (flat, cut): (&Flat, Option<usize>),
+    ends: impl Iterator<Item = usize>,
+) -> HashSet<usize> {
     let mut stack: Vec<usize> = ends.collect();
     let mut found = HashSet::new();
     while let Some(at) = stack.pop() {
-        if found.insert(at) {
+        if found.insert(at) && Some(at) != cut {
             stack.extend(flat.nodes[at].inputs.iter().map(|input| input.node));
         }
     }
@@ -198,8 +218,8 @@ fn reason(op: &str) -> &'static str {
     match op {
         "DecodeJpeg" | "DecodePng" | "DecodeImage" | "DecodeBmp" | "ParseExample"
         | "ParseExampleV2" | "DecodeRaw" => {
-            "it reads image files inside the graph; save the model with the image tensor as its \
-             input"
+            "it reads image files inside the graph; say with `model-input` which tensor behind it \
+             is the image, as numbers"
         }
         op if op.contains("Random") || op.starts_with("ImageProjective") => {
             "it is for training, and makes every answer another one; save the model for inference"
@@ -227,6 +247,8 @@ struct Walk<'a> {
     file: &'a GraphFile,
     options: Options,
     nodes: &'a [Node],
+    /// The node in whose place images are fed.
+    cut: Option<usize>,
     graph: Graph,
     /// The outputs of the nodes before the current one.
     results: Vec<Vec<Item>>,
@@ -246,6 +268,9 @@ impl Walk<'_> {
 
     /// What a node makes of its inputs.
     fn node(&mut self, at: usize, node: &Node) -> Result<Vec<Item>, String> {
+        if Some(at) == self.cut {
+            return Ok(vec![self.fed(at, node)]);
+        }
         let found = node.inputs.iter().map(|&input| self.item(input));
         let inputs: Option<Vec<Item>> = found.collect();
         let inputs = inputs.ok_or("it gets something that linnaeus does not compute")?;
@@ -275,6 +300,62 @@ impl Walk<'_> {
             _ => {}
         }
         Ok(results)
+    }
+
+    /// An image in the place of what a node makes: as large as it was resized to before, and with as
+    /// many channels as the first convolution behind it takes.
+    fn fed(&mut self, at: usize, node: &Node) -> Item {
+        let mut sides = [None; 2];
+        let mut place = Some(Output { node: at, port: 0 });
+        for _ in 0..MAX_STEPS {
+            let Some(Output { node, .. }) = place else { break };
+            let node = &self.nodes[node];
+            if node.op.starts_with("Resize")
+                && let Some(Values::I64(size)) = node.inputs.get(1).and_then(|size| {
+                    self.nodes[size.node].constant().ok().map(|tensor| tensor.values)
+                })
+                && let &[height, width] = &size[..]
+            {
+                sides = [height, width].map(|side| {
+                    usize::try_from(side).ok().filter(|side| (1..=MAX_SIDE).contains(side))
+                });
+                break;
+            }
+            place = node.inputs.first().copied();
+        }
+        let channels = self.channels_behind(at);
+        let mut shape = vec![None, sides[0], sides[1], channels];
+        if let Some(size) = self.options.size {
+            open_sides(&mut shape, false, size);
+        }
+        let order = if self.options.channels_first { Order::ChannelsFirst } else { Order::Keras };
+        let value = Value { name: self.graph.unique(&node.name), shape, order };
+        self.inputs.push(value.clone());
+        Item::Tensor(value)
+    }
+
+    /// The channels that the first convolution takes that depends on a node.
+    fn channels_behind(&self, at: usize) -> Option<usize> {
+        let mut depend = HashSet::from([at]);
+        for (place, node) in self.nodes.iter().enumerate().skip(at + 1) {
+            if !node.inputs.iter().any(|input| depend.contains(&input.node)) {
+                continue;
+            }
+            depend.insert(place);
+            if !["Conv2D", "DepthwiseConv2dNative"].contains(&&*node.op) {
+                continue;
+            }
+            let mut kernel = node.inputs.get(1)?.node;
+            for _ in 0..MAX_STEPS {
+                let node = &self.nodes[kernel];
+                if node.op == "Const" {
+                    return node.constant().ok()?.shape.get(2).copied();
+                }
+                kernel = node.inputs.first()?.node;
+            }
+            return None;
+        }
+        None
     }
 
     /// An input of the network; or a switch for training, which is off.

@@ -86,7 +86,12 @@ impl ModelFile {
     ///
     /// As for [`ModelFile::open`].
     pub fn of(config: &ModelConfig) -> Result<Self, RunError> {
-        Self::open_for(&config.path, options(config))
+        let Some(input) = &config.input else {
+            return Self::open_for(&config.path, options(config));
+        };
+        let file = <dyn Source>::open(&config.path, Some(input));
+        let file = file.map_err(|error| RunError::Model(with_causes(&error)))?;
+        Self::of_source(&*file, options(config))
     }
 
     fn open_for(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
@@ -133,7 +138,7 @@ impl ModelFile {
     }
 
     fn of_keras(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
-        let file = <dyn Source>::open(path);
+        let file = <dyn Source>::open(path, None);
         Self::of_source(&*file.map_err(|error| RunError::Model(with_causes(&error)))?, options)
     }
 

@@ -100,7 +100,7 @@ pub fn freeze_with(
     options: freeze::Options,
     target: &Path,
 ) -> Result<FreezeReport, RunError> {
-    let file = <dyn Source>::open(&config.path);
+    let file = <dyn Source>::open(&config.path, config.input.as_deref());
     let file = &*file.map_err(|error| RunError::Model(with_causes(&error)))?;
     let frozen = file.freeze(options).map_err(|error| model::refused(&error))?;
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());

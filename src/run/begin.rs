@@ -224,6 +224,9 @@ impl Run {
         for weights in &classifier.file.weights {
             of.add(&format!("weights {}", weights.location), weights.sha256.clone());
         }
+        if let Some(input) = &config.model.input {
+            of.add("model-input", input.clone());
+        }
         of.add("model-output", classifier.output.name.clone());
         of.add("recipe", recipe);
         let labels = classifier.labels.as_ref().map_or("none", |(labels, _)| labels.sha256());

@@ -184,6 +184,22 @@ def training(x, n):
     return {"scores": tf.nn.softmax(logits), "class": tf.argmax(logits, 1)}
 
 
+def decoder(file):
+    """A graph that decodes files, as retrained ones of 2016 did; fed behind the subtraction."""
+    with tf.Graph().as_default() as graph:
+        n = Numbers()
+        contents = v1.placeholder(tf.string, (), name="contents")
+        x = tf.expand_dims(tf.cast(tf.image.decode_jpeg(contents, channels=3, name="DecodeJpeg"), tf.float32), 0)
+        x = tf.subtract(v1.image.resize_bilinear(x, SHAPE[:2]), 128.0, name="Sub")
+        y = tf.nn.relu(tf.nn.conv2d(x * (1 / 128), n(3, 3, 3, 4), 2, "SAME"))
+        scores = tf.nn.softmax(tf.reshape(y, [-1, 80]) @ n(80, 3), name="scores")
+        with v1.Session(graph=graph) as session:
+            answer = np.concatenate([session.run(scores, {x: one[None]}) for one in image(SHAPE)])
+        with open(os.path.join(MODELS, file), "wb") as out:
+            out.write(graph.as_graph_def().SerializeToString())
+    say(file, SHAPE, {"scores": answer})
+
+
 def small(first):
     """A small classifier with its channels first or last."""
 
@@ -286,6 +302,7 @@ def main():
     frozen("training.pb", training)
     answers = frozen("last.pb", small(False))
     frozen("first.pb", small(True), shape=(3, 8, 10), run=answers)
+    decoder("decoder.pb")
     module = Module()
     tf.saved_model.save(module, os.path.join(MODELS, "module"))
     saved("module", lambda x: module(tf.constant(x))["scores"])
