@@ -110,10 +110,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         using: Box<Using>,
     },
-    /// Make an ONNX model of a Keras model: .keras, .h5, or a folder of `SavedModel`
+    /// Make an ONNX model of a Keras model or TensorFlow graph: .keras, .h5, .pb, `SavedModel`
     #[command(after_help = FREEZE_EXAMPLES)]
     Freeze {
-        /// The Keras model
+        /// The Keras model or TensorFlow graph
         #[arg(value_hint = ValueHint::AnyPath)]
         model: PathBuf,
         /// The file to write

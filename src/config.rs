@@ -69,6 +69,8 @@ pub const NO_LABELS: &str = "none";
 pub struct ModelConfig {
     /// The model file, or the folder that it comes in.
     pub path: PathBuf,
+    /// The tensor of a TensorFlow graph that images are fed to, when the graph reads files.
+    pub input: Option<String>,
     /// The output to read, when the model has several.
     pub output: Option<String>,
     /// The label file; [`NO_LABELS`] for none at all.
@@ -102,6 +104,7 @@ impl ModelConfig {
             .ok_or_else(|| missing("model", "`model = \"model.onnx\"`, or `--model model.onnx`"))?;
         let config = Self {
             path,
+            input: job.model_input.clone(),
             output: job.model_output.clone(),
             labels: job.labels.clone(),
             label_offset: job.label_offset.unwrap_or(0),

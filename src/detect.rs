@@ -41,7 +41,7 @@ mod triton;
 mod ultralytics;
 mod yaml;
 
-pub use examine::{Examined, evidence_lines};
+pub use examine::{Examined, evidence_lines, graph_statements};
 pub use label_files::label_files;
 pub use places::statements;
 

@@ -72,6 +72,8 @@ keys! {
     every_file = "every-file": bool,
     /// The ONNX model.
     model = "model": PathBuf,
+    /// The tensor of a TensorFlow graph that images are fed to, when the graph reads files.
+    model_input = "model-input": String,
     /// The model's output to read, when it has several.
     model_output = "model-output": String,
     /// Names of the classes.
@@ -364,7 +366,7 @@ mod tests {
     #[test]
     fn a_job_reads_back_what_it_prints_and_every_key_is_listed() {
         let text = "inputs = ['a']\ninclude = ['*.jpg']\nexclude = ['t']\nhidden = true\n\
-                    follow-symlinks = true\nevery-file = true\nmodel = 'm'\nmodel-output = 'o'\n\
+                    follow-symlinks = true\nevery-file = true\nmodel = 'm'\nmodel-output = 'o'\nmodel-input = 'n'\n\
                     labels = 'l'\nlabel-offset = 1\ndevice = 'cuda:1'\nonnxruntime = 'r'\nbatch-size = 4\n\
                     threads = 2\nsessions = 1\ntop-k = 5\noutput = 'o.csv'\nformat = 'csv'\n\
                     manifest = 'r.json'\nmax-errors = 0\nmax-file-bytes = 1\nmax-pixels = 2\n\

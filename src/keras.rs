@@ -37,7 +37,7 @@ use section::Section;
 pub use silent::is_silent;
 pub use tensor::{Element, Tensor, Values};
 pub use weights::Weight;
-use weights::{Store, bundle::Bundle};
+pub(crate) use weights::{Store, bundle::Bundle};
 
 /// Most bytes of a model's JSON; the largest of `keras.applications` has 1.5 MB.
 const MAX_JSON_BYTES: u64 = 64 << 20;

@@ -135,7 +135,10 @@ pub mod runtime;
 /// Keras models, read without Python.
 pub mod keras;
 
-/// Keras models to ONNX models.
+/// TensorFlow graphs, read without TensorFlow.
+pub mod graphdef;
+
+/// Keras models and TensorFlow graphs to ONNX models.
 pub mod freeze;
 
 /// A model file, opened.

@@ -12,6 +12,7 @@ pub mod proto;
 mod affine;
 mod classifier;
 mod constant;
+mod detached;
 mod external;
 mod forward;
 mod gate;

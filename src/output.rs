@@ -462,6 +462,54 @@ fn may_write(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a small file to `path` and moves `other`, which it needs and which lies in the same folder,
+/// to `beside`. The file is never there with another one than it was written for: an old one at
+/// `path` goes first, and the new one comes last.
+///
+/// # Errors
+///
+/// `Output` when one cannot be written or renamed.
+pub fn write_with(
+    (path, bytes): (&Path, &[u8]),
+    (other, beside_it): (&Path, &Path),
+) -> Result<(), RunError> {
+    let partial = beside(path, PARTIAL);
+    let write = || {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        File::open(other)?.sync_all()?;
+        if beside_it.exists() && path.exists() {
+            fs::remove_file(path)?;
+            sync_folder(path)?;
+        }
+        fs::rename(other, beside_it)?;
+        sync_folder(path)?;
+        fs::rename(&partial, path)?;
+        sync_folder(path)
+    };
+    write().map_err(|source| RunError::Output { path: path.to_owned(), source })
+}
+
+/// Copies a file so that it appears whole or not at all.
+///
+/// # Errors
+///
+/// `Output` when it cannot be read, written or renamed.
+pub fn copy_atomically(from: &Path, to: &Path) -> Result<(), RunError> {
+    let partial = beside(to, PARTIAL);
+    let copy = || {
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        io::copy(&mut File::open(from)?, &mut File::create(&partial)?)?;
+        File::open(&partial)?.sync_all()?;
+        fs::rename(&partial, to)?;
+        sync_folder(to)
+    };
+    copy().map_err(|source| RunError::Output { path: to.to_owned(), source })
+}
+
 /// Makes a rename in the folder of `path` survive a power cut.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if !cfg!(unix) {

@@ -1,14 +1,16 @@
 //! Writes a model that carries its recipe, labels and golden images with it.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
 use crate::{
     classifier::Classifier,
     config::{self, ModelConfig},
+    digest,
     error::RunError,
+    model::ModelFile,
     onnx, output,
     package::{Golden, MAX_GOLDEN_BYTES, MAX_GOLDENS, Origin, Package},
     recipe::{Activation, Recipe, RecipeSpec},
@@ -66,8 +68,8 @@ pub struct Packed {
 /// # Errors
 ///
 /// Those of [`Classifier::open`]; `Model` when a golden image gets another class than expected, or
-/// the model keeps weights in other files; `Usage` when a temperature cannot be taken; `Output` when the
-/// package cannot be written.
+/// a file of weights would replace another; `Usage` when a temperature cannot be taken; `Output` when
+/// the package cannot be written.
 pub fn pack(config: &ModelConfig, wishes: &Wishes, target: &Path) -> Result<Packed, RunError> {
     let Wishes { golden, temperature_from } = wishes;
     let fitted = temperature_from.as_deref().map(Fitted::load).transpose()?;
@@ -84,7 +86,7 @@ pub fn pack(config: &ModelConfig, wishes: &Wishes, target: &Path) -> Result<Pack
         notes.push(format!("temperature {}{exact}", fitted.temperature));
     }
     let package = package(&mut classifier, golden)?;
-    write(classifier.file.onnx(), &package, target)?;
+    write(&classifier.file, &package, target)?;
     Ok(Packed { package, notes })
 }
 
@@ -94,13 +96,6 @@ fn package(classifier: &mut Classifier, expected: &[Expected]) -> Result<Package
     let fail = |reason: String| {
         RunError::Model(format!("cannot pack {}: {reason}", classifier.file.path.display()))
     };
-    if let Some(external) = file.external_data().first() {
-        return Err(fail(format!(
-            "its weights are in a second file, {}\nhint: save it as one file first, in Python with \
-             `onnx.save(onnx.load(\"model.onnx\"), \"whole.onnx\")`",
-            external.location
-        )));
-    }
     if expected.len() > MAX_GOLDENS {
         return Err(fail(format!(
             "{} golden images are too many; {MAX_GOLDENS} may be",
@@ -143,13 +138,41 @@ fn proved(
     Ok((activation, goldens.collect::<Result<_, RunError>>()?))
 }
 
-fn write(model: &Path, package: &Package, target: &Path) -> Result<(), RunError> {
+/// Writes a package, its weights first: the file that leads to them is complete once it is there.
+fn write(file: &ModelFile, package: &Package, target: &Path) -> Result<(), RunError> {
+    let model = file.onnx();
     let fail =
         |reason: String| RunError::Model(format!("cannot pack {}: {reason}", model.display()));
     let bytes = fs::read(model).map_err(|error| fail(error.to_string()))?;
     let entries = package.entries().map_err(RunError::Internal)?.into_iter().collect();
     let packed = onnx::with_metadata(&bytes, &entries).map_err(|error| fail(error.to_string()))?;
+    let folder = target.parent().unwrap_or(Path::new(""));
+    let from = model.parent().unwrap_or(Path::new(""));
+    let copies: Vec<_> = (file.weights.iter())
+        .map(|weights| (from.join(&weights.location), folder.join(&weights.location), weights))
+        .filter(|(from, to, _)| !is_same(from, to))
+        .collect();
+    // What would be replaced may be the weights of another model.
+    let other = copies.iter().find(|(_, to, weights)| {
+        let found = File::open(to).and_then(digest::of);
+        to.exists() && found.map_or(true, |(_, sha256)| sha256 != weights.sha256)
+    });
+    if let Some((_, to, _)) = other {
+        return Err(fail(format!(
+            "its weights are in a file of their own, and {} is another one\nhint: pack it into \
+             another folder",
+            to.display()
+        )));
+    }
+    for (from, to, _) in copies.iter().filter(|(_, to, _)| !to.exists()) {
+        output::copy_atomically(from, to)?;
+    }
     output::write_atomically(target, &packed)
+}
+
+/// Whether both paths lead to one file.
+fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 fn read(expected: &Expected) -> Result<(String, Vec<u8>), RunError> {

@@ -38,10 +38,10 @@ const OWNERS: [(&str, &[&str]); 20] = [
     ("libloading", &["runtime/"]),
     ("tokio", &["interrupt.rs"]),
     ("rayon", &["pipeline.rs", "run.rs", "thumbnail.rs"]),
-    ("prost", &["onnx.rs", "onnx/", "keras/"]),
+    ("prost", &["onnx.rs", "onnx/", "keras/", "graphdef.rs", "graphdef/"]),
     ("zip", &["keras/archive.rs"]),
     ("hdf5_reader", &["keras/hdf5.rs"]),
-    ("bytes", &["onnx.rs", "onnx/"]),
+    ("bytes", &["onnx.rs", "onnx/", "graphdef.rs", "graphdef/"]),
     ("clap", &["main.rs", "cli.rs", "cli/", "commands.rs", "commands/classify.rs"]),
 ];
 

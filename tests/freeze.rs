@@ -14,6 +14,7 @@ use linnaeus::{
     keras::KerasFile,
     model::ModelFile,
     onnx::proto::{GraphProto, NodeProto, TensorProto},
+    pack::keras::{Demands, freeze_with},
     recipe::Element,
     tensor::Tensor,
 };
@@ -108,6 +109,71 @@ fn frozen_models_answer_what_keras_answers() {
                 gap <= tolerance(&name),
                 "{name}: output {at} differs by {gap:.1e} (fold {fold})"
             );
+        }
+    }
+}
+
+/// The weights of all these models fit their files: the limit is lowered.
+const BESIDE: u64 = 0;
+
+#[test]
+fn weights_beside_a_model_answer_as_those_inside() {
+    let (folder, golden) = models();
+    for (name, said) in listed(&golden) {
+        let fed = images(&numbers(&said["input"]));
+        let options = Options { most_bytes: BESIDE, ..Options::default() };
+        let (file, beside) = frozen(&folder, &name, options);
+        let (_, inside) = frozen(&folder, &name, Options::default());
+        assert!(beside.beside && !inside.beside);
+        assert_eq!(
+            answers(&file, &beside, &fed).unwrap(),
+            answers(&file, &inside, &fed).unwrap(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_model_and_the_file_of_its_weights_are_written_together() {
+    let (folder, _) = models();
+    let target = folder.path().join("out/out.onnx");
+    fs::create_dir(target.parent().unwrap()).unwrap();
+    let options = |most_bytes| Options { most_bytes, ..Options::default() };
+    let freeze = |name: &str, most_bytes| {
+        let job = Job { model: Some(folder.path().join(name)), ..Job::default() };
+        let config = ModelConfig { threads: 1, ..ModelConfig::resolve(&job).unwrap() };
+        let demands = Demands { bare: true, ..Demands::default() };
+        freeze_with(&config, &demands, options(most_bytes), &target).unwrap()
+    };
+    let names = || {
+        let entries = fs::read_dir(target.parent().unwrap()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let admitted = || {
+        let mut file = ModelFile::open(&target).unwrap();
+        let onnx = file.admit().unwrap();
+        (file, onnx)
+    };
+    assert!(freeze("nested_3.keras", Options::default().most_bytes).weights.is_none());
+    assert_eq!((names(), admitted().0.weights), (vec!["out.onnx".into()], Vec::new()));
+    // Another model takes the place of the first, weights and all.
+    for name in ["nested_3.keras", "convolutions_3.keras"] {
+        let report = freeze(name, BESIDE);
+        assert!(report.to_string().contains("out.onnx.data beside it"), "{report}");
+        assert_eq!(names(), ["out.onnx", "out.onnx.data"]);
+        let (file, onnx) = admitted();
+        assert_eq!(Some(&file.weights[..]), report.weights.as_ref().map(std::slice::from_ref));
+        assert_eq!(file.weights[0].location, "out.onnx.data");
+        assert_eq!(report.bytes, file.bytes);
+        let large = onnx.proto().initializer.iter().filter(|tensor| tensor.raw_data.len() > 255);
+        assert_eq!(large.count(), 0, "{name}");
+        #[cfg(unix)]
+        for path in [&target, &target.with_file_name("out.onnx.data")] {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o444, 0o444, "others may read {}", path.display());
         }
     }
 }

@@ -134,6 +134,36 @@ fn the_network_alone_needs_no_recipe() {
 }
 
 #[test]
+fn a_tensorflow_graph_is_taken_wherever_a_model_is() {
+    let folder = TestDir::new();
+    let archive = fs::File::open(repository("tests/models/graphs.zip")).unwrap();
+    zip::ZipArchive::new(archive).unwrap().extract(folder.path("")).unwrap();
+    let run = |model: &str, more: &[&str]| {
+        folder.classify(digits().join("3"), vec!["--model".into(), model.into()], more).exits(0)
+    };
+    let said = [&RECIPE[..], &["--resize", "squash"]].concat();
+    for (model, parts) in [("last.pb", "frozen TensorFlow graph"), ("module", "SavedModel")] {
+        let done = freeze(&folder, model, &["--resize", "squash"]).exits(0);
+        for word in [parts, " operations, ", "not compared with TensorFlow"] {
+            assert!(done.text().contains(word), "{word}: {done}");
+        }
+        let (frozen, direct) = (run("out.onnx", &[]), run(model, &said));
+        assert!(direct.rows().len() > 20 && direct.text() == frozen.text(), "{model}");
+    }
+    // Nothing in a graph says how images are prepared.
+    let bare = folder.classify(digits(), vec!["--model".into(), "last.pb".into()], &[]).exits(10);
+    bare.says(&["`interpolation`", "`scale`", "does not guess"]);
+    let inspected = folder.program(["inspect", "last.pb"]).exits(10);
+    assert!(inspected.text().contains("[batch, 8, 10, 3]"), "{inspected}");
+    let words: Vec<_> = ["inspect", "module"].into_iter().chain(said).collect();
+    let inspected = folder.program(words);
+    let inspected = inspected.run();
+    for word in ["serving_default: takes x DT_FLOAT", "a graph of 3", "linnaeus runs it as it is"] {
+        assert!(inspected.text().contains(word), "{word}: {inspected}");
+    }
+}
+
+#[test]
 fn what_cannot_be_frozen_is_refused_with_the_next_step() {
     let folder = TestDir::new();
     let archive = fs::File::open(repository("tests/models/keras.zip")).unwrap();
@@ -148,12 +178,12 @@ fn what_cannot_be_frozen_is_refused_with_the_next_step() {
             &["`half` (Lambda)", "Python code, which is never executed", "hint: "][..],
         ),
         ("only_2.h5", &["only weights", "model.save('model.keras')"]),
-        ("graph.pb", &["frozen TensorFlow graph of 2", "tf2onnx.convert --graphdef graph.pb"]),
+        ("graph.pb", &["operation `x` (Placeholder)", "does not say which shape it takes"]),
         ("absent.keras", &["absent.keras", "cannot be read"]),
     ] {
         freeze(&folder, model, &[]).exits(10).says(words);
     }
     let graph = folder.classify(digits(), vec!["--model".into(), "graph.pb".into()], &RECIPE);
-    graph.exits(10).says(&["frozen TensorFlow graph of 2", "tf2onnx"]);
+    graph.exits(10).says(&["operation `x` (Placeholder)", "tf2onnx"]);
     assert_eq!(left(&folder), Vec::<String>::new());
 }

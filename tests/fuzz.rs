@@ -420,6 +420,29 @@ fn keras_models() {
 }
 
 #[test]
+fn graphs() {
+    let files = entries(&fs::read(tests().join("models/graphs.zip")).unwrap());
+    let mut cases = Cases::new("graph", (8 << 20, 64));
+    let mut random = Random::new(9);
+    for (name, bytes) in files.iter().filter(|(name, _)| !name.contains("json")) {
+        for _ in 0..times(80) {
+            let changed = random.mutation_of(bytes, &[]);
+            let Some((folder, _)) = name.split_once('/') else {
+                cases.run(name, &changed, || surfaces::graph(&changed));
+                continue;
+            };
+            let here = files.iter().filter_map(|(other, bytes)| {
+                let inner = other.strip_prefix(folder)?.strip_prefix('/')?;
+                Some((inner, if other == name { &changed } else { bytes }.as_slice()))
+            });
+            let here: Vec<_> = here.collect();
+            cases.run(name, &changed, || surfaces::graph_folder(&here));
+        }
+    }
+    cases.tell();
+}
+
+#[test]
 fn a_case_that_panics_or_takes_too_much_is_told_with_its_input() {
     let outcome = |case: fn()| {
         let mut cases = Cases::new("made up", (1 << 16, 1));

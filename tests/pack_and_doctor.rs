@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "not shipped")]
 
-use std::{collections::BTreeMap, ffi::OsString, fmt::Write as _};
+use std::{collections::BTreeMap, ffi::OsString, fmt::Write as _, fs};
 
 use linnaeus::onnx::{OnnxFile, with_metadata};
 use serde_json::Value;
@@ -146,15 +146,33 @@ fn a_package_whose_golden_image_has_another_answer_is_refused_first() {
 }
 
 #[test]
-fn a_model_in_two_files_is_not_packed() {
+fn a_model_in_two_files_is_packed_with_both() {
     let folder = TestDir::new();
     folder.link(&repository("tests/models/external.onnx"), "external.onnx");
-    folder.write("external.onnx.data", vec![0; 357 * 4]);
-    let words = ["pack", "external.onnx", "-o", "packed.onnx", "--resize", "squash"];
-    let numbers = ["--interpolation", "bilinear", "--scale", "1/255"];
-    let words = words.into_iter().chain(numbers);
-    folder.program(words).exits(10).says(&["second file, external.onnx.data", "onnx.save"]);
-    assert!(!folder.path("packed.onnx").exists());
+    let weights: Vec<u8> =
+        (0..357u16).flat_map(|at| (f32::from(at) / 357.0).to_le_bytes()).collect();
+    folder.write("external.onnx.data", &weights);
+    fs::create_dir(folder.path("other")).unwrap();
+    let said = ["--resize", "squash", "--interpolation", "bilinear", "--scale", "1/255"];
+    let pack = |target: &str| {
+        folder.program(["pack", "external.onnx", "-o", target].into_iter().chain(said))
+    };
+    let images = || repository("tests/images/formula");
+    let of = |model: &str, more: &[&str]| {
+        folder.classify(images(), vec!["--model".into(), model.into()], more).exits(0)
+    };
+    let expected = of("external.onnx", &said);
+    for target in ["packed.onnx", "other/packed.onnx"] {
+        pack(target).exits(0);
+        assert_eq!(of(target, &[]).text(), expected.text());
+    }
+    assert_eq!(folder.read("other/external.onnx.data"), weights);
+    // The weights of another model stay what they are.
+    folder.write("other/external.onnx.data", "others");
+    let words = ["other/external.onnx.data is another one", "into another folder"];
+    pack("other/again.onnx").exits(10).says(&words);
+    assert_eq!(folder.read("other/external.onnx.data"), b"others");
+    assert!(!folder.path("other/again.onnx").exists());
 }
 
 #[test]

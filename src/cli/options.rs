@@ -84,6 +84,9 @@ pub(crate) struct Using {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model and device")]
 struct ModelFlags {
+    /// The tensor of a TensorFlow graph that images are fed to, when the graph reads files itself
+    #[arg(long, value_name = "NAME")]
+    model_input: Option<String>,
     /// The model's output to read, when it has several
     #[arg(long, value_name = "NAME")]
     model_output: Option<String>,
@@ -331,6 +334,7 @@ impl Using {
 impl ModelFlags {
     fn into_job(self) -> Job {
         let Self {
+            model_input,
             model_output,
             labels,
             label_offset,
@@ -341,6 +345,7 @@ impl ModelFlags {
             sessions,
         } = self;
         Job {
+            model_input,
             model_output,
             labels,
             label_offset,

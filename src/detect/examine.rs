@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::ModelConfig,
-    error::{RunError, with_causes},
+    error::RunError,
     keras::KerasFile,
     labels::Labels,
     model::{self, ModelFile},
@@ -60,7 +60,7 @@ impl Examined {
             found.extend(statements(&folder, &metadata, &facts));
             let graph = of_graph(onnx, input, value);
             if file.frozen.is_some() {
-                found.extend(of_keras(file, graph, input)?);
+                found.extend(of_keras(file, graph, input));
             } else {
                 found.push(graph);
             }
@@ -145,15 +145,11 @@ fn facts<'a>(onnx: &OnnxFile, input: &'a InputSpec, value: &Value) -> Facts<'a> 
 }
 
 /// What the layers of a Keras model say, and what its graph says beyond that.
-fn of_keras(
-    file: &ModelFile,
-    graph: Statement,
-    input: &InputSpec,
-) -> Result<Vec<Statement>, RunError> {
-    let opened = KerasFile::open(&file.path);
-    let opened = opened.map_err(|error| RunError::Model(with_causes(&error)))?;
+fn of_keras(file: &ModelFile, graph: Statement, input: &InputSpec) -> Vec<Statement> {
+    // A graph of TensorFlow has no layers.
+    let Ok(opened) = KerasFile::open(&file.path) else { return vec![graph] };
     let mut statements = super::keras::statements(&opened, KERAS);
-    let Some(layers) = statements.first_mut() else { return Ok(vec![graph]) };
+    let Some(layers) = statements.first_mut() else { return vec![graph] };
     if layers.recipe.activation.is_none() && graph.recipe.activation.is_some() {
         let because = graph.because.get("activation").cloned().unwrap_or_default();
         let activation = graph.recipe.activation;
@@ -163,7 +159,7 @@ fn of_keras(
     if let Some(layout) = input.shown_layout() {
         layers.recipe.layout = layers.recipe.layout.map(|_| layout);
     }
-    Ok(statements)
+    statements
 }
 
 fn of_package(package: &Package) -> Statement {
@@ -174,6 +170,14 @@ fn of_package(package: &Package) -> Statement {
     statement.recipe = package.recipe.clone();
     statement.labels.clone_from(&package.labels);
     statement
+}
+
+/// What an ONNX graph by itself shows of its images.
+#[must_use]
+pub fn graph_statements(onnx: &OnnxFile) -> Vec<Statement> {
+    let image = onnx.inputs().into_iter().next();
+    let (Ok(input), Some(value)) = (model::declared_input(onnx), image) else { return Vec::new() };
+    vec![of_graph(onnx, &input, &value)]
 }
 
 /// What the graph itself shows: numbers that it computes, where channels are, what scores are.

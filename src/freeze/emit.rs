@@ -5,18 +5,14 @@ use std::collections::HashSet;
 use super::{
     graph::{Attribute, Constant, Node},
     network::Network,
-    refusal::FreezeError,
     value::{Order, Value},
 };
-use crate::{
-    keras::KerasFile,
-    onnx::{
-        ElementType,
-        proto::{
-            AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
-            OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue,
-            ValueInfoProto, attribute_kind,
-        },
+use crate::onnx::{
+    ElementType,
+    proto::{
+        AttributeProto, Dimension, DimensionValue, GraphProto, ModelProto, NodeProto,
+        OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, TypeValue,
+        ValueInfoProto, attribute_kind,
     },
 };
 
@@ -27,45 +23,32 @@ const OPSET: i64 = 17;
 /// The file format that goes with it.
 const IR_VERSION: i64 = 8;
 
-/// Bytes that protobuf allows in a message.
-const MAX_BYTES: usize = (1 << 31) - 1;
-
 /// Makes the messages. Constants that no node uses are left out.
-pub(super) fn model(network: Network, file: &KerasFile) -> Result<ModelProto, FreezeError> {
+pub(super) fn model(network: Network, name: &str) -> ModelProto {
     let Network { mut graph, inputs, outputs, .. } = network;
-    let nodes = live(std::mem::take(&mut graph.nodes), &outputs);
+    let mut nodes = live(std::mem::take(&mut graph.nodes), &outputs);
+    keep_zeros(&mut nodes);
     let mut initializer = Vec::new();
-    let mut bytes = 0usize;
     for name in nodes.iter().flat_map(|node| &node.inputs) {
         let Some(constant) = graph.constants.remove(name) else { continue };
-        let tensor = tensor(name, constant);
-        bytes = bytes.saturating_add(tensor.raw_data.len());
-        initializer.push(tensor);
+        initializer.push(tensor(name, constant));
     }
-    if bytes > MAX_BYTES - (16 << 20) {
-        let what = format!(
-            "its weights take {bytes} bytes, and an ONNX file holds 2 GiB\nhint: export it to ONNX \
-             where Keras runs, with its weights in a second file"
-        );
-        return Err(FreezeError::Unusable { path: file.path().to_owned(), what });
-    }
-    let name = &file.model().name;
     let graph = GraphProto {
         node: nodes.into_iter().map(node).collect(),
-        name: if name.is_empty() { "model".to_owned() } else { name.clone() },
+        name: if name.is_empty() { "model" } else { name }.to_owned(),
         initializer,
         input: inputs.iter().map(value_info).collect(),
         output: outputs.iter().map(value_info).collect(),
         ..GraphProto::default()
     };
-    Ok(ModelProto {
+    ModelProto {
         ir_version: IR_VERSION,
         producer_name: "linnaeus".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
         ..ModelProto::default()
-    })
+    }
 }
 
 /// The nodes that the outputs need, in their order.
@@ -80,6 +63,30 @@ fn live(nodes: Vec<Node>, outputs: &[Value]) -> Vec<Node> {
     }
     kept.reverse();
     kept
+}
+
+/// Keeps what is padded with zeros apart from the pooling behind it.
+///
+/// ONNX Runtime 1.31 makes one operator of both, whose padding is smaller than every number: wrong
+/// where all numbers of a window are negative. It leaves pooling alone that names a rule for its
+/// padding instead of numbers.
+fn keep_zeros(nodes: &mut [Node]) {
+    let padded: HashSet<String> = (nodes.iter())
+        .filter(|node| node.operator == "Pad")
+        .map(|node| node.output.clone())
+        .collect();
+    let behind = |node: &&mut Node| node.operator == "MaxPool" && padded.contains(&node.inputs[0]);
+    for pool in nodes.iter_mut().filter(behind) {
+        for (name, value) in &mut pool.attributes {
+            let Attribute::Ints(pads) = value else { continue };
+            if *name == "pads" {
+                // Other padding than none is TensorFlow's, which is this rule.
+                let none = pads.iter().all(|&pad| pad == 0);
+                *value = Attribute::Text(if none { "VALID" } else { "SAME_UPPER" });
+                *name = "auto_pad";
+            }
+        }
+    }
 }
 
 fn node(node: Node) -> NodeProto {

@@ -64,7 +64,7 @@ pub(super) fn fold(graph: &mut Graph, outputs: &[Value]) -> Folded {
 }
 
 /// How often each value is used, as an output of the graph too.
-fn uses(graph: &Graph, outputs: &[Value]) -> HashMap<String, usize> {
+pub(super) fn uses(graph: &Graph, outputs: &[Value]) -> HashMap<String, usize> {
     let mut uses: HashMap<String, usize> = HashMap::new();
     let inputs = graph.nodes.iter().flat_map(|node| &node.inputs);
     for name in inputs.chain(outputs.iter().map(|output| &output.name)) {
@@ -74,7 +74,7 @@ fn uses(graph: &Graph, outputs: &[Value]) -> HashMap<String, usize> {
 }
 
 /// The node that makes a value which is used once.
-fn single(
+pub(super) fn single(
     name: &str,
     uses: &HashMap<String, usize>,
     made: &HashMap<String, usize>,
@@ -125,7 +125,7 @@ fn into_linear(
 }
 
 /// Gives a node other weights and another bias.
-fn set(graph: &mut Graph, at: usize, names: [String; 2], arrays: [Array; 2]) {
+pub(super) fn set(graph: &mut Graph, at: usize, names: [String; 2], arrays: [Array; 2]) {
     let node = &mut graph.nodes[at];
     node.inputs.truncate(1);
     node.inputs.extend(names.clone());
@@ -154,7 +154,7 @@ fn shifted(bias: Option<&Array>, beta: &Array, mean: &Array, scale: &[f64]) -> A
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
-fn scaled(mut weights: Array, axis: usize, scale: &[f64]) -> Array {
+pub(super) fn scaled(mut weights: Array, axis: usize, scale: &[f64]) -> Array {
     let inner: usize = weights.shape[axis + 1..].iter().product();
     if inner == 0 {
         return weights;

@@ -251,7 +251,7 @@ impl Walk<'_> {
 }
 
 /// Sets a height and width that the model leaves open.
-fn open_sides(shape: &mut [Option<usize>], first: bool, size: Size) {
+pub(super) fn open_sides(shape: &mut [Option<usize>], first: bool, size: Size) {
     if let ([_, _, height, width], true) | ([_, height, width, ..], false) = (shape, first) {
         height.get_or_insert(size.height);
         width.get_or_insert(size.width);

@@ -25,6 +25,13 @@ pub enum FreezeError {
         /// The layers, and why.
         layers: Vec<Refused>,
     },
+    /// Some operations of its graph cannot be converted.
+    Operations {
+        /// The file.
+        path: PathBuf,
+        /// The operations, and why.
+        operations: Vec<Refused>,
+    },
     /// Its parts contradict each other, or it is larger than any that is known.
     Unusable {
         /// The file.
@@ -56,7 +63,21 @@ impl FreezeError {
     /// What a person does next.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        let Self::Refused { layers, .. } = self else { return None };
+        let layers = match self {
+            Self::Refused { layers, .. } => layers,
+            Self::Operations { operations, .. } => {
+                let told = |refused: &Refused| {
+                    let reason = &refused.reason;
+                    reason.contains("save the model") || reason.contains("`model-input`")
+                };
+                let size = operations.iter().any(|refused| refused.reason.contains("--size"));
+                return (!size && !operations.iter().any(told)).then_some(
+                    "take the `.keras` or `.h5` file of the same model when there is one, or \
+                     convert it where TensorFlow is with `python -m tf2onnx.convert`",
+                );
+            }
+            _ => return None,
+        };
         let code = layers.iter().any(|layer| layer.reason.contains("Python code"));
         let size = layers.iter().any(|layer| layer.reason.contains("--size"));
         Some(if code {
@@ -88,23 +109,29 @@ impl fmt::Display for FreezeError {
                     path.display()
                 );
             }
-            Self::Refused { path, layers } => {
-                write!(f, "cannot freeze {}: ", path.display())?;
-                for (at, Refused { layer, class, reason }) in
-                    layers.iter().take(MOST_LISTED).enumerate()
-                {
-                    let separator = if at > 0 { "; " } else { "" };
-                    write!(f, "{separator}layer `{layer}` ({class}): {reason}")?;
-                }
-                if layers.len() > MOST_LISTED {
-                    write!(f, "; and {} more", layers.len() - MOST_LISTED)?;
-                }
-            }
+            Self::Refused { path, layers } => list(f, path, ("layer", layers))?,
+            Self::Operations { path, operations } => list(f, path, ("operation", operations))?,
         }
         match self.hint() {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+fn list(
+    f: &mut fmt::Formatter<'_>,
+    path: &Path,
+    (kind, refused): (&str, &[Refused]),
+) -> fmt::Result {
+    write!(f, "cannot freeze {}: ", path.display())?;
+    for (at, Refused { layer, class, reason }) in refused.iter().take(MOST_LISTED).enumerate() {
+        let separator = if at > 0 { "; " } else { "" };
+        write!(f, "{separator}{kind} `{layer}` ({class}): {reason}")?;
+    }
+    match refused.len().saturating_sub(MOST_LISTED) {
+        0 => Ok(()),
+        more => write!(f, "; and {more} more"),
     }
 }
 

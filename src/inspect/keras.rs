@@ -8,8 +8,10 @@ use super::{LabelsFound, line, lines};
 use crate::{
     detect::{self, Statement, evidence_lines, folder::Folder},
     error::{RunError, with_causes},
-    freeze::{self, Refused},
+    freeze::{self, Frozen, Refused},
+    graphdef::GraphFile,
     keras::{Fault, KerasError, KerasFile, Signature, SignatureTensor, signatures},
+    onnx::OnnxFile,
     recipe::RecipeSpec,
 };
 
@@ -70,10 +72,13 @@ impl KerasReport {
                 report.describe(file);
                 detect::keras::statements(file, "the Keras model")
             }
-            Err(error) => {
-                report.problems.push(fault_text(error));
-                Vec::new()
-            }
+            Err(error) => match report.describe_graph(path, error) {
+                Ok(statements) => statements,
+                Err(problem) => {
+                    report.problems.push(problem);
+                    Vec::new()
+                }
+            },
         };
         report.weigh(path, said, &statements)?;
         Ok(Some(report))
@@ -120,6 +125,30 @@ impl KerasReport {
         }));
     }
 
+    /// What a `SavedModel` whose graph is all there is shows, or why it is none. `error` says what it
+    /// is not.
+    fn describe_graph(
+        &mut self,
+        path: &Path,
+        error: &KerasError,
+    ) -> Result<Vec<Statement>, String> {
+        if !matches!(error.fault(), Fault::Unsupported { .. } | Fault::Subclassed { .. }) {
+            return Err(fault_text(error));
+        }
+        let file = GraphFile::open(path).map_err(|error| fault_text(&error))?;
+        self.container = Some(file.container());
+        let frozen = freeze::freeze_graph(&file, freeze::Options::default());
+        let Frozen { model, summary, .. } = frozen.map_err(|error| with_causes(&error))?;
+        self.model = Some(format!("a graph of {} operations", summary.layers));
+        self.parameters = Some(summary.parameters);
+        self.notes = summary.notes;
+        self.freezes = true;
+        // The large weights say nothing of images.
+        let bytes = model.detached("weights").to_bytes();
+        let onnx = OnnxFile::read(bytes.into()).map_err(|error| with_causes(&error))?;
+        Ok(detect::graph_statements(&onnx))
+    }
+
     fn weigh(
         &mut self,
         path: &Path,
@@ -137,7 +166,7 @@ impl KerasReport {
         };
         self.recipe = decision.recipe;
         self.evidence = decision.evidence;
-        self.notes = decision.notes;
+        self.notes.extend(decision.notes);
         self.problems.extend(decision.problems);
         Ok(())
     }

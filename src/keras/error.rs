@@ -103,11 +103,11 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub(super) fn at(self, path: &Path) -> KerasError {
+    pub(crate) fn at(self, path: &Path) -> KerasError {
         KerasError { path: path.to_owned(), fault: self }
     }
 
-    pub(super) fn container<E>(what: impl Into<String>) -> impl FnOnce(E) -> Self
+    pub(crate) fn container<E>(what: impl Into<String>) -> impl FnOnce(E) -> Self
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
@@ -115,12 +115,12 @@ impl Fault {
         move |source| Self::Container { what, source: source.into() }
     }
 
-    pub(super) fn damaged(what: impl Into<String>) -> Self {
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged(what.into())
     }
 
     /// `found` when it is within the limit.
-    pub(super) fn within(what: &str, found: u64, limit: u64) -> Result<u64, Self> {
+    pub(crate) fn within(what: &str, found: u64, limit: u64) -> Result<u64, Self> {
         if found <= limit {
             Ok(found)
         } else {

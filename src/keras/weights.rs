@@ -6,7 +6,7 @@ use super::{
     tensor::{Element, Tensor},
 };
 
-pub(super) mod bundle;
+pub(in crate::keras) mod bundle;
 pub(super) mod legacy;
 mod roles;
 pub(super) mod v3;
@@ -35,7 +35,7 @@ pub(super) struct Placed {
 }
 
 /// Where arrays are read from.
-pub(super) trait Store {
+pub(crate) trait Store {
     fn outline(&self, place: &str) -> Result<(Vec<usize>, Element), Fault>;
     fn read(&self, place: &str) -> Result<Tensor, Fault>;
 }

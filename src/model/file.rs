@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    io::Read,
+    io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,8 +15,9 @@ use crate::{
     config::ModelConfig,
     digest,
     error::{RunError, with_causes},
-    freeze::{self, FreezeError, Frozen},
-    keras::{Fault, KerasFile},
+    freeze::{self, FreezeError, Frozen, Source},
+    graphdef::GraphFile,
+    keras::Fault,
     memory,
     onnx::OnnxFile,
     recipe::Layout,
@@ -37,7 +38,7 @@ pub struct ModelFile {
     /// Files beside it that hold its weights, once [`ModelFile::admit`] has admitted them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<WeightsFile>,
-    /// The ONNX model that was made of it, when it is a Keras model.
+    /// The ONNX model that was made of it, when it is a Keras model or TensorFlow graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<FrozenFile>,
 }
@@ -58,9 +59,12 @@ pub struct WeightsFile {
 #[serde(transparent)]
 pub struct FrozenFile {
     path: PathBuf,
-    /// Removes the file when nobody needs it any more, unless it is the cache's.
+    /// The file of its weights, when it has one and is not the cache's.
     #[serde(skip)]
-    _kept: Option<Arc<TempPath>>,
+    weights: Option<PathBuf>,
+    /// Removes the files when nobody needs them any more, unless they are the cache's.
+    #[serde(skip)]
+    _kept: Vec<Arc<TempPath>>,
 }
 
 impl ModelFile {
@@ -82,7 +86,12 @@ impl ModelFile {
     ///
     /// As for [`ModelFile::open`].
     pub fn of(config: &ModelConfig) -> Result<Self, RunError> {
-        Self::open_for(&config.path, options(config))
+        let Some(input) = &config.input else {
+            return Self::open_for(&config.path, options(config));
+        };
+        let file = <dyn Source>::open(&config.path, Some(input));
+        let file = file.map_err(|error| RunError::Model(with_causes(&error)))?;
+        Self::of_source(&*file, options(config))
     }
 
     fn open_for(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
@@ -106,6 +115,14 @@ impl ModelFile {
         if head.starts_with(b"\x89HDF") || head.starts_with(b"PK\x03\x04") {
             return Self::of_keras(path, options);
         }
+        // No ONNX model begins so, and every frozen graph of TensorFlow does.
+        if head.first() == Some(&0x0A) {
+            match GraphFile::open(path) {
+                Ok(file) => return Self::of_source(&file, options),
+                Err(error) if matches!(error.fault(), Fault::Foreign { .. }) => {}
+                Err(error) => return Err(RunError::Model(with_causes(&error))),
+            }
+        }
         if path.metadata().is_ok_and(|found| found.len() > MOST_BYTES) {
             return Err(fail(
                 "it is larger than 2 GiB, which no ONNX file can be\nhint: export the model with its \
@@ -121,28 +138,31 @@ impl ModelFile {
     }
 
     fn of_keras(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
-        let file = KerasFile::open(path).map_err(|error| RunError::Model(with_causes(&error)))?;
-        let (bytes, sha256) = content(&file)?;
-        let frozen = freeze::stored(&file, &sha256, options).map_err(|error| refused(&error))?;
+        let file = <dyn Source>::open(path, None);
+        Self::of_source(&*file.map_err(|error| RunError::Model(with_causes(&error)))?, options)
+    }
+
+    fn of_source(file: &dyn Source, options: freeze::Options) -> Result<Self, RunError> {
+        let (bytes, sha256) = content(file)?;
+        let frozen = freeze::stored(file, &sha256, options).map_err(|error| refused(&error))?;
         let path = file.path().to_owned();
-        let frozen = FrozenFile { path: frozen, _kept: None };
+        let frozen = FrozenFile { path: frozen, weights: None, _kept: Vec::new() };
         Ok(Self { path, bytes, sha256, weights: Vec::new(), frozen: Some(frozen) })
     }
 
-    /// A Keras model with what it was frozen to, which lies in `folder` as long as this is used.
+    /// A Keras model or TensorFlow graph with what it was frozen to, which lies in `folder` as long as this is used.
     ///
     /// # Errors
     ///
     /// `Model` when it cannot be read, `Output` when nothing can be written to `folder`.
-    pub fn with_frozen(file: &KerasFile, frozen: &Frozen, folder: &Path) -> Result<Self, RunError> {
+    pub fn with_frozen(
+        file: &dyn Source,
+        frozen: &Frozen,
+        folder: &Path,
+    ) -> Result<Self, RunError> {
         let (bytes, sha256) = content(file)?;
         let fail = |source| RunError::Output { path: folder.to_owned(), source };
-        let temporary =
-            tempfile::Builder::new().prefix(".freezing-").suffix(".onnx").tempfile_in(folder);
-        let temporary = temporary.map_err(fail)?;
-        fs::write(temporary.path(), frozen.model.to_bytes()).map_err(fail)?;
-        let kept = temporary.into_temp_path();
-        let frozen = FrozenFile { path: kept.to_path_buf(), _kept: Some(Arc::new(kept)) };
+        let frozen = FrozenFile::temporary(frozen, folder).map_err(fail)?;
         Ok(Self {
             path: file.path().to_owned(),
             bytes,
@@ -152,6 +172,12 @@ impl ModelFile {
         })
     }
 
+    /// The temporary file of the weights beside the model that it was frozen to.
+    #[must_use]
+    pub fn frozen_weights(&self) -> Option<&Path> {
+        self.frozen.as_ref()?.weights.as_deref()
+    }
+
     /// The ONNX model: the file itself, or what it was frozen to.
     #[must_use]
     pub fn onnx(&self) -> &Path {
@@ -159,14 +185,45 @@ impl ModelFile {
     }
 }
 
+impl FrozenFile {
+    fn temporary(frozen: &Frozen, folder: &Path) -> io::Result<Self> {
+        let file = |suffix: &str, write: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
+            let builder = &mut tempfile::Builder::new();
+            builder.prefix(".freezing-").suffix(suffix);
+            // One of them may stay, under its own name.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            let temporary = builder.tempfile_in(folder)?;
+            let mut to = BufWriter::new(temporary.as_file());
+            write(&mut to)?;
+            to.flush()?;
+            drop(to);
+            Ok::<_, io::Error>(temporary.into_temp_path())
+        };
+        let model = &frozen.model;
+        if !frozen.beside {
+            let kept = file(".onnx", &|to| model.write(to))?;
+            return Ok(Self { path: kept.to_path_buf(), weights: None, _kept: vec![kept.into()] });
+        }
+        let weights = file(".onnx.data", &|to| model.write_weights(to))?;
+        let location = weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let kept = file(".onnx", &|to| model.detached(&location).write(to))?;
+        Ok(Self {
+            path: kept.to_path_buf(),
+            weights: Some(weights.to_path_buf()),
+            _kept: vec![kept.into(), weights.into()],
+        })
+    }
+}
+
 /// How the Keras model of a job is frozen.
 #[must_use]
 pub fn options(config: &ModelConfig) -> freeze::Options {
     let channels_first = config.recipe.layout == Some(Layout::Nchw);
-    freeze::Options { size: config.recipe.size, channels_first, fold: true }
+    freeze::Options { size: config.recipe.size, channels_first, ..freeze::Options::default() }
 }
 
-fn content(file: &KerasFile) -> Result<(u64, String), RunError> {
+fn content(file: &dyn Source) -> Result<(u64, String), RunError> {
     freeze::content(file).map_err(|error| {
         RunError::Model(format!("cannot use the model {}: {error}", file.path().display()))
     })
@@ -246,22 +303,11 @@ impl ModelFile {
         };
         let bytes = fs::read(self.onnx()).map_err(|error| fail(error.to_string()))?;
         OnnxFile::read(bytes.into()).map_err(|error| {
-            if let Some(graph) = self.tensorflow_graph() {
-                return graph;
-            }
             fail(format!(
                 "{}\nhint: compare its size or checksum with the original",
                 with_causes(&error)
             ))
         })
-    }
-
-    /// The refusal of a frozen graph of TensorFlow, with the command that converts it; `None` when
-    /// it is something else.
-    fn tensorflow_graph(&self) -> Option<RunError> {
-        let error = KerasFile::open(&self.path).err()?;
-        let graph = matches!(error.fault(), Fault::Foreign { what, .. } if what.contains("TensorFlow graph"));
-        graph.then(|| RunError::Model(with_causes(&error)))
     }
 }
 

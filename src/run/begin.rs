@@ -224,6 +224,9 @@ impl Run {
         for weights in &classifier.file.weights {
             of.add(&format!("weights {}", weights.location), weights.sha256.clone());
         }
+        if let Some(input) = &config.model.input {
+            of.add("model-input", input.clone());
+        }
         of.add("model-output", classifier.output.name.clone());
         for (key, value) in recipe.as_object().into_iter().flatten() {
             of.add(key, value.as_str().map_or_else(|| value.to_string(), str::to_owned));

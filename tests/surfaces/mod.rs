@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(unreachable_pub, missing_docs, reason = "a module here, and a library below tests/fuzz")]
 
+mod graph;
 mod image;
 mod journal;
 mod keras;
@@ -16,6 +17,7 @@ mod npy;
 mod recipe;
 mod sidecar;
 
+pub use graph::{graph, graph_folder};
 pub use image::image;
 pub use journal::{base, checkpoint, freeze, listed};
 pub use keras::{keras, keras_folder};

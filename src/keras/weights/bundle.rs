@@ -29,14 +29,14 @@ const MAX_INDEX_BYTES: u64 = 256 << 20;
 /// The key under which the description of the objects is stored.
 const OBJECTS: &str = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
-pub(in crate::keras) struct Bundle {
+pub(crate) struct Bundle {
     folder: PathBuf,
     shards: i32,
     entries: BTreeMap<String, BundleEntry>,
 }
 
 impl Bundle {
-    pub(in crate::keras) fn open(folder: &Path) -> Result<Self, Fault> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, Fault> {
         let folder = folder.join("variables");
         let path = folder.join("variables.index");
         let length = fs::metadata(&path).map_err(Fault::Unreadable)?.len();

@@ -7,8 +7,7 @@ use crate::{
     config::ModelConfig,
     engine::TensorEngine,
     error::RunError,
-    freeze::{self, Options},
-    keras::KerasFile,
+    freeze::{Options, Source},
     model::{self, ModelFile},
     onnx::proto::{DimensionValue, GraphProto, TypeValue},
     recipe::Element,
@@ -61,7 +60,7 @@ impl std::str::FromStr for Verification {
 /// be read.
 pub(super) fn check(
     config: &ModelConfig,
-    (file, opened, shape): (&KerasFile, &ModelFile, Option<Vec<usize>>),
+    (file, opened, shape): (&dyn Source, &ModelFile, Option<Vec<usize>>),
     options: Options,
     verify: &[Verification],
 ) -> Result<Vec<String>, RunError> {
@@ -85,13 +84,14 @@ pub(super) fn check(
                 output.display()
             ))
         })?;
-        checks.push(format!("equals Keras's own answers in {}: {difference}", output.display()));
+        let (program, output) = (file.words().program, output.display());
+        checks.push(format!("equals {program}'s own answers in {output}: {difference}"));
     }
     if verify.is_empty() {
-        checks.push(
-            "not compared with Keras: give --verify x.npy=y.npy with what model.predict(x) answers"
-                .to_owned(),
-        );
+        checks.push(format!(
+            "not compared with {}: give --verify x.npy=y.npy with what it answers",
+            file.words().program
+        ));
     }
     Ok(checks)
 }
@@ -99,7 +99,7 @@ pub(super) fn check(
 /// The folded network against one in which every layer stands by itself: shows mistakes of folding,
 /// and none in the reading of the layers.
 fn against_itself(
-    (file, opened): (&KerasFile, &ModelFile),
+    (file, opened): (&dyn Source, &ModelFile),
     options: Options,
     (engine, fed): (&mut TensorEngine, &Tensor),
     load: &dyn Fn(&ModelFile) -> Result<TensorEngine, RunError>,
@@ -124,8 +124,8 @@ fn against_itself(
 }
 
 /// The model with every layer by itself.
-fn unfolded(file: &KerasFile, options: Options, folder: &Path) -> Result<ModelFile, RunError> {
-    let frozen = freeze::freeze(file, Options { fold: false, ..options });
+fn unfolded(file: &dyn Source, options: Options, folder: &Path) -> Result<ModelFile, RunError> {
+    let frozen = file.freeze(Options { fold: false, ..options });
     ModelFile::with_frozen(file, &frozen.map_err(|error| model::refused(&error))?, folder)
 }
 
@@ -134,7 +134,7 @@ fn unfolded(file: &KerasFile, options: Options, folder: &Path) -> Result<ModelFi
 fn amplified(
     engine: &mut TensorEngine,
     (fed, answer): (&Tensor, &Tensor),
-    file: &KerasFile,
+    file: &dyn Source,
 ) -> Result<f64, RunError> {
     let nudge = |value: &f32| value * (1.0 + 4.0 * f32::EPSILON);
     let values = fed.values.iter().map(nudge).collect();
@@ -156,7 +156,7 @@ pub(super) fn input_shape(graph: &GraphProto) -> Option<Vec<usize>> {
 }
 
 /// The first output.
-fn run(engine: &mut TensorEngine, fed: &Tensor, file: &KerasFile) -> Result<Tensor, RunError> {
+fn run(engine: &mut TensorEngine, fed: &Tensor, file: &dyn Source) -> Result<Tensor, RunError> {
     let first = |answers: Vec<(String, Tensor)>| {
         answers.into_iter().next().map(|(_, answer)| answer).ok_or("it has no output".to_owned())
     };
