@@ -30,6 +30,7 @@ use archive::Archive;
 pub use call::{Argument, Call, TensorRef};
 pub use config::{Input, Kind, Layer, Model};
 pub use container::Container;
+pub use dialect::is_own_package;
 pub use error::{Fault, KerasError};
 use hdf5::{Hdf5, Outline};
 pub use saved_model::{Signature, SignatureTensor, signatures};

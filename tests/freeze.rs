@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::cast_possible_truncation, reason = "the goldens are f32, JSON knows f64 alone")]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
 
 use linnaeus::{
     classifier,
@@ -339,6 +343,66 @@ fn every_mistake_of_converters_would_show() {
         let found = answers(&file, &frozen, &images(&numbers(&said["input"]))).unwrap();
         let (gap, _) = difference(&found, &golden[said["model"].as_str().unwrap()]);
         assert!(gap > 50.0 * tolerance(name), "{mistake} would differ by {gap:.1e} alone");
+    }
+}
+
+/// An archive of `freeze.zip` with one setting changed.
+fn changed(folder: &TempDir, name: &str, (from, to): (&str, &str)) -> PathBuf {
+    let mut archive =
+        zip::ZipArchive::new(fs::File::open(folder.path().join(name)).unwrap()).unwrap();
+    let path = folder.path().join("changed.keras");
+    let mut out = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+    for at in 0..archive.len() {
+        let mut entry = archive.by_index(at).unwrap();
+        let entry_name = entry.name().unwrap().into_owned();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        if entry_name == "config.json" {
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(text.contains(from), "{name} has no {from}");
+            bytes = text.replace(from, to).into_bytes();
+        }
+        let stored = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
+        out.start_file(entry_name, stored).unwrap();
+        out.write_all(&bytes).unwrap();
+    }
+    out.finish().unwrap();
+    path
+}
+
+#[test]
+fn settings_that_are_not_known_are_refused_and_not_passed_over() {
+    let (folder, _) = models();
+    for (name, change, reason) in [
+        (
+            "operations_3.keras",
+            (r#""crop_to_aspect_ratio": false"#, r#""crop_to_aspect_ratio": true"#),
+            "`crop_to_aspect_ratio` is true",
+        ),
+        ("operations_3.keras", (r#""initial": null"#, r#""initial": 0.5"#), "`initial` is 0.5"),
+        ("operations_3.keras", (r#""x_min": -1.0"#, r#""x_min": [0, 1, 2]"#), "`x_min` is [0,1,2]"),
+        (
+            "settings_3.keras",
+            (r#""epsilon": 3.0"#, r#""epsilon": "small""#),
+            "`epsilon` is \"small\"",
+        ),
+        ("convolutions_3.keras", (r#""padding": "valid""#, r#""padding": 7"#), "`padding` is 7"),
+        (
+            "activations_3.keras",
+            (r#""max_value": 1.5"#, r#""max_value": "1.5""#),
+            "`max_value` is \"1.5\"",
+        ),
+        (
+            "normalisations_3.keras",
+            (r#""epsilon": 0.1"#, r#""epsilon": [0.1]"#),
+            "`epsilon` is [0.1]",
+        ),
+        ("nested_3.keras", (r#""training": false"#, r#""training": true"#), "training=True"),
+    ] {
+        let file = KerasFile::open(&changed(&folder, name, change)).unwrap();
+        let error = freeze::freeze(&file, Options::default()).unwrap_err().to_string();
+        assert!(error.contains(reason) && error.contains("layer `"), "{name}: {error}");
     }
 }
 

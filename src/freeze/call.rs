@@ -1,6 +1,9 @@
 //! One use of one layer, with everything that it takes to convert it.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::Value as Json;
 
@@ -8,7 +11,7 @@ use super::{
     array::Array,
     graph::{Attribute, Graph},
     settings::Settings,
-    value::{Order, Planes, Value},
+    value::{Order, Planes, Value, broadcast},
 };
 use crate::keras::Layer;
 
@@ -42,7 +45,12 @@ pub(super) struct LayerCall<'a> {
     pub(super) writer: Writer,
     /// What a person should know of this layer.
     pub(super) notes: Vec<String>,
+    /// What its conversion asked for.
+    pub(super) asked: Asked,
 }
+
+/// Names of settings and arguments, and the furthest place of an argument.
+pub(super) type Asked = RefCell<(BTreeSet<&'static str>, usize)>;
 
 impl LayerCall<'_> {
     /// The only input.
@@ -57,9 +65,21 @@ impl LayerCall<'_> {
         }
     }
 
+    /// Notes that a conversion knows what these settings or arguments mean.
+    pub(super) fn ask(&self, place: usize, names: &[&'static str]) {
+        let mut asked = self.asked.borrow_mut();
+        asked.0.extend(names);
+        asked.1 = asked.1.max(place);
+    }
+
+    /// Everything that was asked for.
+    pub(super) fn asked(&self) -> (BTreeSet<&'static str>, usize) {
+        self.asked.borrow().clone()
+    }
+
     /// The only input as planes, with the channels where the layer's `data_format` has them.
     pub(super) fn planes(&mut self) -> Result<Planes, String> {
-        let (input, first) = (self.input()?, self.settings.channels_first());
+        let (input, first) = (self.input()?, self.settings.channels_first()?);
         self.graph.planes(&input, first)
     }
 
@@ -97,15 +117,19 @@ impl LayerCall<'_> {
             Order::Flattened(_) if spread => self.graph.as_keras(value),
             _ => value.clone(),
         };
+        let Some(missing) = value.rank().checked_sub(constant.shape.len()) else {
+            return Err("its constant has more axes than what it is combined with".to_owned());
+        };
+        if missing == 0 && constant.shape.first().is_some_and(|&images| images != 1) {
+            return Err("its constant has a number for each image of a batch".to_owned());
+        }
+        let sides = std::iter::repeat_n(1, missing).chain(constant.shape.iter().copied());
+        let shape = broadcast(&value.shape, &sides.map(Some).collect())?;
+        let value = Value { shape, ..value };
         let constant = match (value.order, spread) {
             (Order::ChannelsFirst, true) => {
-                let rank = constant.shape.len();
-                let missing = 4usize.checked_sub(rank).ok_or("its constant has too many axes")?;
                 let shape = [vec![1; missing], constant.shape.clone()].concat();
                 constant.reshaped(shape).transposed(&[0, 3, 1, 2])
-            }
-            (_, true) if constant.shape.len() > value.rank() => {
-                return Err("its constant has more axes than what it is combined with".to_owned());
             }
             (_, true) => constant,
             (_, false) => constant.reshaped(Vec::new()),

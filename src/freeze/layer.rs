@@ -1,5 +1,7 @@
 //! What each class of layers is in ONNX.
 
+use std::collections::BTreeMap;
+
 use super::{
     call::{Given, LayerCall},
     value::Value,
@@ -93,11 +95,9 @@ pub(super) fn convert(call: &mut LayerCall) -> Result<Vec<Value>, String> {
         return operation::operations(call);
     }
     let class = call.layer.class.as_str();
-    if is_training(call) {
-        if class.contains("BatchNormalization") {
-            return Err("it is called with `training=True`, so that the answer for an image \
-                        depends on the others of its batch"
-                .to_owned());
+    if is_training(&call.arguments, &call.named) {
+        if is_normalised_in_training(call.layer) {
+            return Err(TRAINING.to_owned());
         }
         if class.contains("Dropout") {
             call.notes.push("it is called with `training=True`; its dropout is left out".into());
@@ -118,8 +118,24 @@ pub(super) fn convert(call: &mut LayerCall) -> Result<Vec<Value>, String> {
     convert(call).map(|value| vec![value])
 }
 
-fn is_training(call: &LayerCall) -> bool {
-    matches!(call.named.get("training"), Some(Given::Constant(said)) if *said == true)
+/// Why a batch normalisation that is called as in training is refused.
+pub(super) const TRAINING: &str = "it is called with `training=True`, so that the answer for an \
+                                   image depends on the others of its batch";
+
+/// Whether a layer or model is called as in training. All that have the argument have it second.
+pub(super) fn is_training(arguments: &[Given], named: &BTreeMap<String, Given>) -> bool {
+    let said = arguments.get(1).into_iter().chain(named.get("training"));
+    said.into_iter().any(|given| matches!(given, Given::Constant(said) if *said == true))
+}
+
+/// Whether a layer, or one of a nested model, computes with its batch's own statistics when it is
+/// called as in training.
+pub(super) fn is_normalised_in_training(layer: &keras::Layer) -> bool {
+    let inner = layer.model.iter().flat_map(|model| &model.layers);
+    let wrapped = layer.config.get("layer").and_then(|inner| inner.get("class_name"));
+    layer.class.contains("BatchNormalization")
+        || wrapped.is_some_and(|class| class == "BatchNormalization")
+        || inner.into_iter().any(is_normalised_in_training)
 }
 
 /// Operations of Keras 3 have the names of layers, some of them.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::{
     Options,
     array::Array,
-    call::{Given, LayerCall, Writer},
+    call::{Asked, Given, LayerCall, Writer},
     graph::Graph,
     layer,
     refusal::FreezeError,
@@ -210,11 +210,16 @@ impl Walk<'_> {
         let inputs = call.tensors().into_iter().map(|tensor| tensors.find(tensor));
         let inputs = inputs.collect::<Option<Vec<_>>>().ok_or_else(missing)?;
         let path = [above, &[&*layer.name]].concat();
-        if let Some(inner) = &layer.model {
-            return self.model(inner, &path, inputs);
-        }
         let (arguments, named) = tensors.given(call).ok_or_else(missing)?;
         let name = path.join("/");
+        if let Some(inner) = &layer.model {
+            let training = layer::is_training(&arguments, &named);
+            if training && layer::is_normalised_in_training(layer) {
+                let reason = layer::TRAINING.to_owned();
+                return Err(FreezeError::one(self.file.path(), name, layer, reason));
+            }
+            return self.model(inner, &path, inputs);
+        }
         let weights = self.read(&path)?;
         let refuse = |reason| FreezeError::one(self.file.path(), name.clone(), layer, reason);
         if self.undecided && !weights.is_empty() {
@@ -226,10 +231,18 @@ impl Walk<'_> {
         }
         self.graph.enter(&name);
         self.silent += usize::from(keras::is_silent(&layer.class));
-        let (writer, notes) = (self.writer, Vec::new());
-        let (graph, settings) = (&mut self.graph, Settings(&layer.config));
-        let mut call =
-            LayerCall { graph, layer, settings, weights, inputs, arguments, named, writer, notes };
+        let mut call = LayerCall {
+            graph: &mut self.graph,
+            layer,
+            settings: Settings(&layer.config),
+            weights,
+            inputs,
+            arguments,
+            named,
+            writer: self.writer,
+            notes: Vec::new(),
+            asked: Asked::default(),
+        };
         let mut results = layer::convert(&mut call).map_err(refuse)?;
         let notes = std::mem::take(&mut call.notes);
         self.notes.extend(notes.into_iter().map(|note| format!("layer `{name}`: {note}")));

@@ -183,7 +183,7 @@ pub(super) fn refused_layers(file: &KerasFile) -> Vec<Refused> {
 
 fn reason(layer: &Layer) -> Option<String> {
     let class = layer.class.as_str();
-    if class == "FixedDropout" || layer::is_known_lambda(layer) {
+    if layer::is_known_lambda(layer) {
         return None;
     }
     if layer.is_opaque() {

@@ -17,21 +17,27 @@ impl<'a> Settings<'a> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(self, key: &str) -> Option<&'a str> {
-        self.get(key)?.as_str()
+    pub(super) fn text(self, key: &str) -> Result<Option<&'a str>, String> {
+        self.typed(key, Json::as_str)
     }
 
-    pub(super) fn flag(self, key: &str, usual: bool) -> bool {
-        match self.get(key) {
-            Some(Json::Bool(said)) => *said,
-            // Keras 1 and JSON of other tools write 0 and 1.
-            Some(Json::Number(number)) => number.as_f64() != Some(0.0),
-            _ => usual,
-        }
+    pub(super) fn flag(self, key: &str, usual: bool) -> Result<bool, String> {
+        // Keras 1 and JSON of other tools write 0 and 1.
+        let flag = |value: &Json| value.as_bool().or_else(|| Some(value.as_f64()? != 0.0));
+        Ok(self.typed(key, flag)?.unwrap_or(usual))
     }
 
-    pub(super) fn number(self, key: &str) -> Option<f64> {
-        self.get(key)?.as_f64()
+    pub(super) fn number(self, key: &str) -> Result<Option<f64>, String> {
+        self.typed(key, Json::as_f64)
+    }
+
+    /// A setting of one type. One of another is refused: its usual value would be another model.
+    fn typed<T>(
+        self,
+        key: &str,
+        read: impl Fn(&'a Json) -> Option<T>,
+    ) -> Result<Option<T>, String> {
+        self.get(key).map(|value| read(value).ok_or_else(|| unusable(key, value))).transpose()
     }
 
     pub(super) fn whole(self, key: &str) -> Result<Option<usize>, String> {
@@ -39,8 +45,16 @@ impl<'a> Settings<'a> {
     }
 
     /// Where Keras has the channels of this layer.
-    pub(super) fn channels_first(self) -> bool {
-        self.text("data_format") == Some("channels_first")
+    ///
+    /// # Errors
+    ///
+    /// When it is a place that Keras does not have.
+    pub(super) fn channels_first(self) -> Result<bool, String> {
+        match self.text("data_format")? {
+            None | Some("channels_last") => Ok(false),
+            Some("channels_first") => Ok(true),
+            Some(other) => Err(format!("its `data_format` is {other:?}")),
+        }
     }
 
     /// One number for height and width, or one for each.

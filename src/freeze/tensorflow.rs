@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::{
     Options,
     array::Array,
-    call::{Given, LayerCall, Writer},
+    call::{Asked, Given, LayerCall, Writer},
     graph::Graph,
     layer,
     network::{Network, open_sides},
@@ -483,6 +483,7 @@ impl Walk<'_> {
             named: BTreeMap::new(),
             writer: Writer { version: 2, turned: false },
             notes: Vec::new(),
+            asked: Asked::default(),
         };
         let results = layer::convert(&mut call)?;
         results.into_iter().next().ok_or_else(|| "it answers nothing".to_owned())
@@ -517,6 +518,7 @@ impl Walk<'_> {
             named: BTreeMap::new(),
             writer: Writer { version: 3, turned: false },
             notes: Vec::new(),
+            asked: Asked::default(),
         };
         layer::convert(&mut call)
     }
@@ -545,6 +547,7 @@ impl Walk<'_> {
             named: BTreeMap::new(),
             writer: Writer { version: 2, turned: false },
             notes: Vec::new(),
+            asked: Asked::default(),
         };
         let sides = numbers.shape.iter().rev();
         if numbers.shape.len() > value.rank() && numbers.values.len() > 1 {

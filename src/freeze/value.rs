@@ -73,6 +73,18 @@ impl Value {
     }
 }
 
+/// The sides of two shapes of the same rank together: 1 gives way.
+pub(super) fn broadcast(a: &Shape, b: &Shape) -> Result<Shape, String> {
+    let one = |pair: (&Option<usize>, &Option<usize>)| match pair {
+        (Some(1), other) | (other, Some(1)) => Ok(*other),
+        (Some(a), Some(b)) if a != b => Err(format!("it combines sides of {a} and {b}")),
+        (Some(side), _) | (_, Some(side)) => Ok(Some(*side)),
+        (None, None) => Ok(None),
+    };
+    let batch = std::iter::once(Ok(None));
+    batch.chain(a.iter().zip(b).skip(1).map(one)).collect()
+}
+
 /// A stack of planes N×channels×height×width, whatever Keras calls its axes.
 #[derive(Debug, Clone)]
 pub(super) struct Planes {

@@ -118,7 +118,7 @@ fn named_2(value: &Value, layers: &BTreeSet<String>) -> Argument {
         Some(tensor) if layers.contains(&tensor.layer) => Argument::Tensor(tensor),
         _ => match value {
             Value::Array(items) if items.iter().any(Value::is_array) => {
-                Argument::List(items.iter().map(|item| named_2(item, layers)).collect())
+                of_items(value, items.iter().map(|item| named_2(item, layers)).collect())
             }
             _ => Argument::Constant(value.clone()),
         },
@@ -140,13 +140,15 @@ fn argument_3(value: &Value) -> Argument {
     let history = value.get("config").and_then(|config| config.get("keras_history"));
     match (value, history.and_then(reference)) {
         (_, Some(tensor)) if is_tensor => Argument::Tensor(tensor),
-        (Value::Array(items), _) => {
-            let items: Vec<_> = items.iter().map(argument_3).collect();
-            let constant = items.iter().all(|item| matches!(item, Argument::Constant(_)));
-            if constant { Argument::Constant(value.clone()) } else { Argument::List(items) }
-        }
+        (Value::Array(items), _) => of_items(value, items.iter().map(argument_3).collect()),
         _ => Argument::Constant(value.clone()),
     }
+}
+
+/// A list of tensors, or one constant when there is no tensor in it.
+fn of_items(value: &Value, items: Vec<Argument>) -> Argument {
+    let constant = items.iter().all(|item| matches!(item, Argument::Constant(_)));
+    if constant { Argument::Constant(value.clone()) } else { Argument::List(items) }
 }
 
 /// `["name", call, output]`, and whatever follows.

@@ -51,19 +51,19 @@ pub(super) fn settings(mut config: Map<String, Value>) -> Map<String, Value> {
     config
 }
 
-/// Layers of Keras 1 to 3, `keras.applications` and `tensorflow.keras` that compute what their name
+/// Layers of Keras 1 to 3 and `tensorflow.keras` that compute what their name
 /// and settings say.
 const BUILT_IN: &str = "\
     Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention AugMix \
     AutoContrast Average AveragePooling1D AveragePooling2D AveragePooling3D \
     BatchNormalization Bidirectional CategoryEncoding CenterCrop Concatenate Conv1D \
     Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D \
-    ConvLSTM3D Cropping1D Cropping2D Cropping3D CustomScaleLayer CutMix Dense \
+    ConvLSTM3D Cropping1D Cropping2D Cropping3D CutMix Dense \
     DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU EinsumDense Embedding \
     Equalization Flatten GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D \
     GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D \
     GlobalMaxPooling3D GroupNormalization GroupQueryAttention Hashing Identity InputLayer \
-    IntegerLookup LSTM LSTMCell LayerNormalization LayerScale LeakyReLU Masking \
+    IntegerLookup LSTM LSTMCell LayerNormalization LeakyReLU Masking \
     MaxNumBoundingBoxes MaxPooling1D MaxPooling2D MaxPooling3D Maximum MelSpectrogram Merge \
     Minimum MixUp MultiHeadAttention Multiply Normalization PReLU Permute Pipeline \
     RMSNormalization RNN RandAugment RandomBrightness RandomColorDegeneration \
@@ -73,7 +73,7 @@ const BUILT_IN: &str = "\
     RandomShear RandomTranslation RandomWidth RandomZoom ReLU RepeatVector Rescaling Reshape \
     Resizing ReversibleEmbedding STFTSpectrogram SeparableConv1D SeparableConv2D SimpleRNN \
     SimpleRNNCell SlicingOpLambda Softmax Solarization SpatialDropout1D SpatialDropout2D \
-    SpatialDropout3D SpectralNormalization StackedRNNCells StochasticDepth StringLookup \
+    SpatialDropout3D SpectralNormalization StackedRNNCells StringLookup \
     Subtract SyncBatchNormalization TFOpLambda TensorFlowOpLayer TextVectorization \
     ThresholdedReLU TimeDistributed UnitNormalization UpSampling1D UpSampling2D UpSampling3D \
     ZeroPadding1D ZeroPadding2D ZeroPadding3D";
@@ -81,27 +81,43 @@ const BUILT_IN: &str = "\
 /// Whether a layer of this class and package is one of Keras's own. `package` is a package of
 /// custom layers or a Python module; files in HDF5 have neither.
 pub(super) fn is_built_in(class: &str, package: Option<&str>, operation: bool) -> bool {
-    let foreign = package.is_some_and(|package| {
-        let own = ["keras", "tf_keras", "tensorflow", "Keras", "builtins"];
-        !own.contains(&package.split('.').next().unwrap_or_default())
-    });
+    let foreign = package.is_some_and(|package| !is_own_package(package));
     !foreign && (operation || BUILT_IN.split(' ').any(|own| own == class))
 }
 
-/// Whether a layer is one that `keras.applications` registered as people register theirs, under the
-/// package `Custom`: known by its class and the setting that it has.
+/// Whether a package of layers, or a Python module, is one of Keras's own.
+#[must_use]
+pub fn is_own_package(package: &str) -> bool {
+    let own = ["keras", "tf_keras", "tensorflow", "Keras", "builtins"];
+    own.contains(&package.split('.').next().unwrap_or_default())
+}
+
+/// Whether a layer is one that `keras.applications` has, or the package `efficientnet` had, beside
+/// those of Keras. They are written as people's own layers are, without a package or under
+/// `Custom`, so each is known by its class and by the settings that it has and others lack.
 pub(super) fn is_of_applications(
     class: &str,
     package: Option<&str>,
     config: &Map<String, Value>,
 ) -> bool {
-    let setting = match class {
-        "CustomScaleLayer" => "scale",
-        "LayerScale" => "projection_dim",
-        "StochasticDepth" => "drop_path_rate",
-        _ => return false,
-    };
-    package == Some("Custom") && config.contains_key(setting)
+    if package.is_some_and(|package| package != "Custom" && !is_own_package(package)) {
+        return false;
+    }
+    match class {
+        "CustomScaleLayer" => config.contains_key("scale"),
+        "LayerScale" => config.contains_key("projection_dim"),
+        "StochasticDepth" => config.contains_key("drop_path_rate"),
+        // A `Dropout` in all but how its noise is shaped, of whole images: so it has the settings
+        // of `Dropout` and no others.
+        "FixedDropout" => {
+            let known = ["name", "trainable", "dtype", "rate", "noise_shape", "seed"];
+            let whole = config.get("noise_shape").and_then(Value::as_array);
+            whole.is_some_and(|shape| shape[..] == [Value::Null, 1.into(), 1.into(), 1.into()])
+                && config.get("rate").is_some_and(Value::is_number)
+                && config.keys().all(|key| known.contains(&&**key))
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +141,21 @@ mod tests {
         let known = |class, package| is_of_applications(class, package, &config);
         assert!(known("CustomScaleLayer", Some("Custom")));
         assert!(!known("CustomScaleLayer", Some("Addons")) && !known("Mine", Some("Custom")));
-        assert!(!known("StochasticDepth", Some("Custom")));
+        assert!(known("CustomScaleLayer", None) && !known("LayerScale", None));
+        assert!(!known("StochasticDepth", Some("Custom")) && !known("StochasticDepth", None));
+    }
+
+    #[test]
+    fn the_dropout_of_whole_images_is_known_by_all_of_its_settings() {
+        let known = |config: &str| {
+            let config = serde_json::from_str::<Map<String, Value>>(config).unwrap();
+            is_of_applications("FixedDropout", None, &config)
+        };
+        let all = r#""name":"a","trainable":true,"dtype":"float32","rate":0.2,"seed":null"#;
+        assert!(known(&format!("{{{all},\"noise_shape\":[null,1,1,1]}}")));
+        assert!(!known(&format!("{{{all},\"noise_shape\":null}}")));
+        assert!(!known(&format!("{{{all},\"noise_shape\":[null,1,1,1],\"always\":true}}")));
+        assert!(!known("{}"));
     }
 
     #[test]

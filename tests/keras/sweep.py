@@ -16,10 +16,8 @@ import gc
 import inspect
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -27,14 +25,9 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 import onnxruntime
+from applications import build, freeze, leaves, with_random_weights
 
 onnxruntime.set_default_logger_severity(3)
-
-SIDES = {
-    "NASNetMobile": 224, "NASNetLarge": 331, "InceptionV3": 139, "InceptionResNetV2": 139, "Xception": 111,
-}
-FIXED = {"NASNetMobile", "NASNetLarge"}
-
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -45,50 +38,6 @@ def arguments():
     parser.add_argument("--format", choices=["keras", "h5"], help="default: keras for keras, h5 for tf_keras")
     parser.add_argument("--log", help="append one JSON object per model, and skip those that are in it")
     return parser.parse_args()
-
-
-def variable(weight):
-    return weight.name.split("/")[-1].split(":")[0]
-
-
-def leaves(model):
-    for layer in model.layers:
-        if hasattr(layer, "layers"):
-            yield from leaves(layer)
-        else:
-            yield layer
-
-
-def with_random_weights(model, rng):
-    """Arrays that all matter: no scale of 1, no shift of 0, no bias of 0."""
-    for layer in leaves(model):
-        kind = type(layer).__name__
-        for weight in layer.weights:
-            name, shape = variable(weight), tuple(weight.shape)
-            if name == "gamma":
-                low, high = (0.6, 1.4) if kind == "BatchNormalization" else (0.4, 1.2)
-                weight.assign(rng.uniform(low, high, shape).astype("float32"))
-            elif name == "beta":
-                weight.assign(rng.normal(0, 0.2, shape).astype("float32"))
-            elif name == "bias":
-                weight.assign(rng.normal(0, 0.1, shape).astype("float32"))
-            elif kind == "Normalization" and name == "mean":
-                weight.assign(rng.uniform(0.3, 0.6, shape).astype("float32"))
-            elif kind == "Normalization" and name == "variance":
-                weight.assign(rng.uniform(0.04, 0.3, shape).astype("float32"))
-        if kind == "BatchNormalization":
-            # One call in training mode then leaves the statistics of its own batch.
-            layer.momentum = 0.0
-        if kind == "Normalization":
-            layer.finalize_state()
-
-
-def build(keras, name):
-    side = SIDES.get(name, 96)
-    options = {"weights": None, "classifier_activation": None}
-    if name not in FIXED:
-        options["input_shape"] = (side, side, 3)
-    return getattr(keras.applications, name)(**options)
 
 
 def in_f64(keras, name, weights, images):
@@ -102,7 +51,7 @@ def in_f64(keras, name, weights, images):
         for layer in leaves(model):
             if type(layer).__name__ == "Normalization":
                 layer.finalize_state()
-        answer = model.predict(images.astype("float64"), verbose=0)
+        answer = np.asarray(model(images.astype("float64"), training=False))
         assert answer.dtype == "float64", answer.dtype
         return answer
     finally:
@@ -119,7 +68,7 @@ def compare(keras, name, options, folder):
     with_random_weights(model, rng)
     images = (rng.random((4,) + tuple(model.input_shape[1:])) * 255).astype("float32")
     model(images, training=True)
-    expected = model.predict(images[:2], verbose=0)
+    expected = np.asarray(model(images[:2], training=False))
     ending = options.format or ("keras" if options.family == "keras" else "h5")
     path, frozen = os.path.join(folder, "model." + ending), os.path.join(folder, "model.onnx")
     model.save(path)
@@ -127,22 +76,19 @@ def compare(keras, name, options, folder):
     del model
     keras.backend.clear_session()
     gc.collect()
-    start = time.time()
-    command = [options.linnaeus, "freeze", path, "-o", frozen, "--bare", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    seconds = time.time() - start
-    if done.returncode:
-        return {"model": name, "refused": done.stderr.strip()}
-    report = json.loads(done.stdout)
+    report, refusal, used = freeze(options.linnaeus, path, frozen, folder)
+    if refusal:
+        return {"model": name, "refused": refusal}
     session = onnxruntime.InferenceSession(frozen, providers=["CPUExecutionProvider"])
     found = session.run(None, {session.get_inputs()[0].name: images[:2]})[0]
+    del session
     difference, spread = float(np.abs(found - expected).max()), float(expected.std())
     row = {
         "model": name, "parameters": parameters, "difference": difference, "spread": spread,
         "top1": bool((found.argmax(1) == expected.argmax(1)).all()),
         "nodes": report["nodes"], "transposes": report["transposes"],
         "batch_normalisations": report["folded"]["batch_normalisations"],
-        "seconds": round(seconds, 2), "bytes": os.path.getsize(frozen), "source_bytes": os.path.getsize(path),
+        "seconds": round(used["seconds"], 2), "processor": round(used["processor"], 2), "peak": used["peak"], "bytes": os.path.getsize(frozen), "source_bytes": os.path.getsize(path),
     }
     row["pass"] = row["top1"] and report["parameters"] == parameters
     if difference > 1e-4 * max(1.0, spread):
@@ -160,7 +106,8 @@ def shown(row):
     return (
         f"| {row['model']} | {row['parameters'] / 1e6:.1f} M | {row['difference']:.1e} | {row['spread']:.2g} "
         f"| {row['difference'] / row['spread']:.0e} | {exact} | {'equal' if row['top1'] else 'DIFFERS'} "
-        f"| {row['nodes']} | {row['transposes']} | {row['seconds']} s | {'yes' if row['pass'] else 'NO'} |"
+        f"| {row['nodes']} | {row['transposes']} | {row['seconds']} s, {row['processor']} s of a processor "
+        f"| {row['peak'] / row['source_bytes']:.1f} × the file | {'yes' if row['pass'] else 'NO'} |"
     )
 
 
@@ -175,8 +122,8 @@ def main():
     done = {}
     if options.log and os.path.exists(options.log):
         done = {row["model"]: row for row in map(json.loads, open(options.log))}
-    print("| model | parameters | difference | spread | share | to f64: Keras / ours | top-1 | nodes | transposes | freezing | passes |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("| model | parameters | difference | spread | share | to f64: Keras / ours | top-1 | nodes | transposes | freezing | memory | passes |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     failed = 0
     for name in names:
         if options.only and name not in options.only:

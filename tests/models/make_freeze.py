@@ -1,6 +1,7 @@
 """Makes tests/models/freeze.zip and tests/golden/freeze.json.
 
-    python make_freeze.py        # keras 3.15.1, tensorflow-cpu 2.21.0, tf_keras 2.21.0, torch
+    python make_freeze.py           # keras 3.15.1, tensorflow-cpu 2.21.0, tf_keras 2.21.0, torch
+    python make_freeze.py settings  # only those models, the others as they are
 
 Small models of every kind of layer, each layer an output of its own, with random weights from a
 fixed seed, and what Keras answers for two images. The images are `image()`, which the test
@@ -17,6 +18,7 @@ import tempfile
 import zipfile
 
 PART = sys.argv[1] if len(sys.argv) > 1 else "tensorflow"
+ONLY, PART = (PART, "tensorflow") if PART == "settings" else (None, PART)
 os.environ["KERAS_BACKEND"] = PART
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -274,6 +276,48 @@ def operations_2(k, tf):
     return outputs(k, branches)
 
 
+def grown(x, k):
+    """An image that a constant makes of one pixel, in front of what has to know its size."""
+    pixels = np.random.default_rng(7).uniform(-1, 1, (5, 6, 3)).astype("float32")
+    return k.layers.Conv2D(2, 3, strides=2, padding="same")(k.layers.GlobalAveragePooling2D(keepdims=True)(x) + pixels)
+
+
+def settings_3():
+    """Operations and activations with other settings than the usual ones."""
+    ops, a, l = keras.ops, keras.activations, keras.layers
+    branches = [
+        lambda x: a.relu(x, max_value=0.5),
+        lambda x: a.relu(x, negative_slope=0.1, max_value=1.0, threshold=0.2),
+        lambda x: ops.leaky_relu(x, negative_slope=0.33),
+        lambda x: ops.elu(x, alpha=0.3),
+        lambda x: ops.celu(x, alpha=0.3),
+        lambda x: ops.squareplus(x, b=2),
+        lambda x: ops.hard_shrink(x, threshold=0.3),
+        lambda x: ops.soft_shrink(x, threshold=0.3),
+        lambda x: ops.normalize(x, axis=1, epsilon=3.0),
+        lambda x: ops.max(x, axis=[1, 2]),
+        lambda x: ops.clip(x, -0.2, 0.3),
+        lambda x: ops.image.resize(x, (4, 5), interpolation="nearest"),
+        lambda x: grown(x, keras),
+        lambda x: l.Conv2D(2, 3, activation=l.ReLU(max_value=0.5, negative_slope=0.1))(x),
+        lambda x: l.Conv2D(2, 3, activation=l.LeakyReLU(0.07))(x),
+    ]
+    return outputs(keras, branches)
+
+
+def settings_2(k, tf):
+    l = k.layers
+    branches = [
+        lambda x: tf.nn.leaky_relu(x, alpha=0.33),
+        lambda x: tf.nn.gelu(x, approximate=True),
+        lambda x: tf.math.l2_normalize(x, axis=-1, epsilon=3.0),
+        lambda x: k.activations.relu(x, max_value=0.5),
+        lambda x: grown(x, k),
+        lambda x: l.Conv2D(2, 3, activation=l.LeakyReLU(0.07))(x),
+    ]
+    return outputs(k, branches)
+
+
 def nested(k):
     """A base that is used twice, in a model with augmentation, as transfer learning builds it."""
     l = k.layers
@@ -318,6 +362,7 @@ def make_tensorflow():
     import tensorflow as tf
     import tf_keras
 
+    make_settings()
     for make in (convolutions, activations, shapes, normalisations, nested, chain):
         save(make.__name__ + "_3", make(keras), [make.__name__ + "_3.keras"])
         keras.backend.clear_session()
@@ -340,6 +385,15 @@ def make_tensorflow():
     open(path, "wb").write(saved.SerializeToString())
     for name in ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16"):
         save(name, policy(name), [name + ".keras", name + ".h5"])
+
+
+def make_settings():
+    import tensorflow as tf
+    import tf_keras
+
+    save("settings_3", settings_3(), ["settings_3.keras", "settings_3.h5"])
+    save("settings_2", settings_2(tf_keras, tf), ["settings_2.h5"])
+    tf_keras.backend.clear_session()
 
 
 def make_torch():
@@ -382,7 +436,15 @@ def pack():
     print(len(golden), os.path.getsize(os.path.join(HERE, "freeze.zip")), "bytes", file=sys.stderr)
 
 
-if PART == "torch":
+if ONLY:
+    with zipfile.ZipFile(os.path.join(HERE, "freeze.zip")) as made:
+        made.extractall(MODELS)
+    golden = json.load(open(os.path.join(MODELS, "golden.json")))
+    os.remove(os.path.join(MODELS, "golden.json"))
+    make_settings()
+    pack()
+    shutil.rmtree(MODELS)
+elif PART == "torch":
     make_torch()
     print(json.dumps(golden))
 else:

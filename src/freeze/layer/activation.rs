@@ -2,11 +2,15 @@
 
 use serde_json::Value as Json;
 
-use crate::freeze::{
-    array::Array,
-    call::{LayerCall, float},
-    graph::Attribute,
-    value::{Order, Value},
+use crate::{
+    freeze::{
+        array::Array,
+        call::{LayerCall, float},
+        graph::Attribute,
+        settings::Settings,
+        value::{Order, Value},
+    },
+    keras,
 };
 
 /// The scale and slope of SELU, from "Self-Normalizing Neural Networks" (Klambauer et al., 2017).
@@ -36,10 +40,7 @@ fn named(call: &mut LayerCall, value: Value, said: &Json) -> Result<Value, Strin
     let config = said.get("config").unwrap_or(&Json::Null);
     let package = said.get("module").and_then(Json::as_str).unwrap_or("keras");
     let registered = said.get("registered_name").and_then(Json::as_str).unwrap_or_default();
-    if registered.contains('>')
-        || class.contains('>')
-        || !package.contains("keras") && package != "builtins"
-    {
+    if registered.contains('>') || class.contains('>') || !keras::is_own_package(package) {
         return Err(format!("its activation is {class} of {package}, which is Python code"));
     }
     match (class, config) {
@@ -48,21 +49,14 @@ fn named(call: &mut LayerCall, value: Value, said: &Json) -> Result<Value, Strin
             Some(inner) => named(call, value, inner),
             None => Err(unknown()),
         },
-        ("ReLU", Json::Object(fields)) => relu_of(call, &value, |key| fields.get(key)?.as_f64()),
-        ("LeakyReLU", Json::Object(fields)) => {
-            let slope =
-                ["negative_slope", "alpha"].iter().find_map(|key| fields.get(*key)?.as_f64());
-            Ok(call.with_alpha("LeakyRelu", &value, slope.unwrap_or(0.3)))
-        }
-        ("ELU", Json::Object(fields)) => {
-            let alpha = fields.get("alpha").and_then(Json::as_f64).unwrap_or(1.0);
-            Ok(call.with_alpha("Elu", &value, alpha))
-        }
+        ("ReLU", Json::Object(fields)) => relu_of(call, &value, Settings(fields)),
+        ("LeakyReLU", Json::Object(fields)) => leaky_relu_of(call, &value, Settings(fields)),
+        ("ELU", Json::Object(fields)) => elu_of(call, &value, Settings(fields)),
         ("Softmax", Json::Object(fields)) => {
-            let axis = fields.get("axis").and_then(Json::as_i64).unwrap_or(-1);
+            let axis = Settings(fields).axis("axis", -1)?;
             softmax(call, "Softmax", &value, axis)
         }
-        (name, _) => by_name(call, &value, name),
+        _ => Err(unknown()),
     }
 }
 
@@ -112,23 +106,29 @@ fn composed(call: &mut LayerCall, value: &Value, name: &str) -> Result<Value, St
             let softplus = call.simple("Softplus", &negative);
             return Ok(call.simple("Neg", &softplus));
         }
-        "soft_shrink" => {
-            let attributes = vec![("lambd", float(0.5)), ("bias", float(0.5))];
-            return Ok(call.graph.elementwise("Shrink", value, attributes));
-        }
-        "hard_shrink" => {
-            return Ok(call.graph.elementwise("Shrink", value, vec![("lambd", float(0.5))]));
-        }
-        "squareplus" => {
-            let square = call.both("Mul", value, value);
-            let plus = call.with_number("Add", &square, ("four", 4.0));
-            let root = call.simple("Sqrt", &plus);
-            let sum = call.both("Add", value, &root);
-            return Ok(call.with_number("Mul", &sum, ("half", 0.5)));
-        }
+        "soft_shrink" => return Ok(shrunk(call, value, 0.5, true)),
+        "hard_shrink" => return Ok(shrunk(call, value, 0.5, false)),
+        "squareplus" => return Ok(square_plus(call, value, 4.0)),
         other => return Err(format!("its activation is {other:?}")),
     };
     Ok(call.both("Mul", value, &gate))
+}
+
+/// 0 up to a distance from 0, and beyond it the value, or what is left of it.
+pub(super) fn shrunk(call: &mut LayerCall, value: &Value, distance: f64, rest: bool) -> Value {
+    let bias = if rest { distance } else { 0.0 };
+    let attributes = vec![("lambd", float(distance)), ("bias", float(bias))];
+    call.graph.elementwise("Shrink", value, attributes)
+}
+
+/// `(x + √(x² + b)) / 2`.
+#[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
+pub(super) fn square_plus(call: &mut LayerCall, value: &Value, b: f64) -> Value {
+    let square = call.both("Mul", value, value);
+    let plus = call.with_number("Add", &square, ("b", b as f32));
+    let root = call.simple("Sqrt", &plus);
+    let sum = call.both("Add", value, &root);
+    call.with_number("Mul", &sum, ("half", 0.5))
 }
 
 /// Keras 3 changed the slope from 1/5 to 1/6.
@@ -206,19 +206,19 @@ pub(super) fn clipped(
 /// `ReLU`.
 pub(super) fn relu(call: &mut LayerCall) -> Result<Value, String> {
     let (input, settings) = (call.input()?, call.settings);
-    relu_of(call, &input, |key| settings.number(key))
+    relu_of(call, &input, settings)
 }
 
 /// A rectifier with a slope below `threshold` and a limit above.
 #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
-fn relu_of(
+pub(super) fn relu_of(
     call: &mut LayerCall,
     value: &Value,
-    number: impl Fn(&str) -> Option<f64>,
+    settings: Settings,
 ) -> Result<Value, String> {
-    let most = number("max_value").map(|most| most as f32);
-    let slope = number("negative_slope").unwrap_or(0.0);
-    let threshold = number("threshold").unwrap_or(0.0) as f32;
+    let most = settings.number("max_value")?.map(|most| most as f32);
+    let slope = settings.number("negative_slope")?.unwrap_or(0.0);
+    let threshold = settings.number("threshold")?.unwrap_or(0.0) as f32;
     Ok(match (slope == 0.0, threshold == 0.0, most) {
         (true, true, None) => call.simple("Relu", value),
         (true, true, Some(most)) => clipped(call, value, Some(0.0), Some(most)),
@@ -251,22 +251,30 @@ fn above(call: &mut LayerCall, value: &Value, operator: &'static str, threshold:
 #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
 pub(super) fn thresholded_relu(call: &mut LayerCall) -> Result<Value, String> {
     let input = call.input()?;
-    let theta = call.settings.number("theta").unwrap_or(1.0) as f32;
+    let theta = call.settings.number("theta")?.unwrap_or(1.0) as f32;
     Ok(above(call, &input, "Greater", theta))
 }
 
 /// `LeakyReLU`.
 pub(super) fn leaky_relu(call: &mut LayerCall) -> Result<Value, String> {
-    let input = call.input()?;
-    let slope = call.settings.number("negative_slope").or_else(|| call.settings.number("alpha"));
-    Ok(call.with_alpha("LeakyRelu", &input, slope.unwrap_or(0.3)))
+    let (input, settings) = (call.input()?, call.settings);
+    leaky_relu_of(call, &input, settings)
+}
+
+fn leaky_relu_of(call: &mut LayerCall, value: &Value, settings: Settings) -> Result<Value, String> {
+    let slope = settings.number("negative_slope")?.or(settings.number("alpha")?);
+    Ok(call.with_alpha("LeakyRelu", value, slope.unwrap_or(0.3)))
 }
 
 /// `ELU`.
 pub(super) fn elu(call: &mut LayerCall) -> Result<Value, String> {
-    let input = call.input()?;
-    let alpha = call.settings.number("alpha").unwrap_or(1.0);
-    Ok(call.with_alpha("Elu", &input, alpha))
+    let (input, settings) = (call.input()?, call.settings);
+    elu_of(call, &input, settings)
+}
+
+fn elu_of(call: &mut LayerCall, value: &Value, settings: Settings) -> Result<Value, String> {
+    let alpha = settings.number("alpha")?.unwrap_or(1.0);
+    Ok(call.with_alpha("Elu", value, alpha))
 }
 
 /// `PReLU`: a slope for each place, or for each channel.

@@ -1,6 +1,7 @@
 //! Attention between all places of a sequence.
 
 use crate::freeze::{
+    array::Array,
     call::{Given, LayerCall},
     graph::Attribute,
     value::Value,
@@ -49,7 +50,7 @@ pub(super) fn multi_head(call: &mut LayerCall) -> Result<Value, String> {
     let mixed = graph.node("Reshape", &[&mixed, &shape], Vec::new());
     let kernel = graph.floats("output/kernel", kernel.reshaped(vec![rows, out]));
     let mut name = graph.node("MatMul", &[&mixed, &kernel], Vec::new());
-    if let Some(bias) = bias.filter(|bias| bias.values.len() == out) {
+    if let Some(bias) = of_length(bias, out)? {
         let bias = graph.floats("output/bias", bias.reshaped(vec![out]));
         name = graph.node("Add", &[&name, &bias], Vec::new());
     }
@@ -71,10 +72,20 @@ fn refuse_variants(call: &LayerCall) -> Result<(), String> {
             return Err(format!("it is called with `{name}`"));
         }
     }
-    if call.settings.flag("use_gate", false) {
+    if call.settings.flag("use_gate", false)? {
         return Err("it has `use_gate`".to_owned());
     }
     Ok(())
+}
+
+/// A bias, if there is one, with as many numbers as it is added to.
+fn of_length(bias: Option<Array>, length: usize) -> Result<Option<Array>, String> {
+    match bias {
+        Some(bias) if bias.values.len() != length => {
+            Err(format!("it has a bias of {} for {length} numbers", bias.values.len()))
+        }
+        other => Ok(other),
+    }
 }
 
 /// One of the projections, as N×heads×places×size.
@@ -92,7 +103,7 @@ fn projected(call: &mut LayerCall, input: &Value, part: &str) -> Result<String, 
     let graph = &mut *call.graph;
     let kernel = graph.floats(&format!("{part}/kernel"), kernel.reshaped(vec![inputs, columns]));
     let mut name = graph.node("MatMul", &[&input.name, &kernel], Vec::new());
-    if let Some(bias) = bias.filter(|bias| bias.values.len() == columns) {
+    if let Some(bias) = of_length(bias, columns)? {
         let bias = graph.floats(&format!("{part}/bias"), bias.reshaped(vec![columns]));
         name = graph.node("Add", &[&name, &bias], Vec::new());
     }

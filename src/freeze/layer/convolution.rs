@@ -34,7 +34,7 @@ pub(super) fn convolution_1d(call: &mut LayerCall) -> Result<Value, String> {
     let [_, steps, channels] = input.shape[..] else {
         return Err(format!("it gets {} axes, not 3", input.rank()));
     };
-    if call.settings.channels_first() {
+    if call.settings.channels_first()? {
         return Err("its `data_format` is \"channels_first\"".to_owned());
     }
     let single = |key: &str| -> Result<usize, String> { Ok(call.settings.steps(key, [1, 1])?[0]) };
@@ -241,7 +241,7 @@ fn check_inputs(planes: &Planes, kernel: Option<usize>) -> Result<(), String> {
 
 /// The bias, unless the layer has none.
 fn bias(call: &mut LayerCall, outputs: usize) -> Result<Option<String>, String> {
-    if !call.settings.flag("use_bias", true) {
+    if !call.settings.flag("use_bias", true)? {
         return Ok(None);
     }
     let bias = call.weight("bias")?;

@@ -21,7 +21,8 @@ pub(super) fn dense(call: &mut LayerCall) -> Result<Value, String> {
             &input.shape[1..]
         ));
     }
-    let bias = if call.settings.flag("use_bias", true) { Some(call.weight("bias")?) } else { None };
+    let bias =
+        if call.settings.flag("use_bias", true)? { Some(call.weight("bias")?) } else { None };
     if bias.as_ref().is_some_and(|bias| bias.values.len() != units) {
         return Err(format!("it has {units} units and a bias of another length"));
     }
@@ -73,7 +74,7 @@ fn reordered(kernel: Array, order: Order) -> Array {
 
 /// `EinsumDense` where it is a product over the last axis, as in vision transformers.
 pub(super) fn einsum(call: &mut LayerCall) -> Result<Value, String> {
-    let equation = call.settings.text("equation").unwrap_or_default().replace(' ', "");
+    let equation = call.settings.text("equation")?.unwrap_or_default().replace(' ', "");
     let parts = equation.split_once(',').and_then(|(input, rest)| {
         let (kernel, output) = rest.split_once("->")?;
         Some((input.to_owned(), kernel.to_owned(), output.to_owned()))

@@ -1,14 +1,15 @@
 //! Layers that make one tensor of several.
 
+use super::normalize::{self, LEAST_SQUARE};
 use crate::freeze::{
     call::LayerCall,
     graph::Attribute,
-    value::{Order, Shape, Value},
+    value::{Order, Value, broadcast},
 };
 
 /// `Add`, `Subtract`, `Multiply`, `Average`, `Maximum`, `Minimum`, and Keras 1's `Merge`.
 pub(super) fn merge(call: &mut LayerCall) -> Result<Value, String> {
-    let class = match (call.layer.class.as_str(), call.settings.text("mode")) {
+    let class = match (call.layer.class.as_str(), call.settings.text("mode")?) {
         ("Merge", Some("concat")) => return concatenate(call),
         ("Merge", Some("sum")) => "Add",
         ("Merge", Some("mul")) => "Multiply",
@@ -74,18 +75,6 @@ pub(super) fn aligned(call: &mut LayerCall, inputs: &[Value]) -> Result<Vec<Valu
     Ok(inputs.iter().map(|input| call.graph.as_keras(input)).collect())
 }
 
-/// The sides of two shapes of the same rank together: 1 gives way.
-pub(super) fn broadcast(a: &Shape, b: &Shape) -> Result<Shape, String> {
-    let one = |pair: (&Option<usize>, &Option<usize>)| match pair {
-        (Some(1), other) | (other, Some(1)) => Ok(*other),
-        (Some(a), Some(b)) if a != b => Err(format!("it combines sides of {a} and {b}")),
-        (Some(side), _) | (_, Some(side)) => Ok(Some(*side)),
-        (None, None) => Ok(None),
-    };
-    let batch = std::iter::once(Ok(None));
-    batch.chain(a.iter().zip(b).skip(1).map(one)).collect()
-}
-
 /// `Concatenate`.
 pub(super) fn concatenate(call: &mut LayerCall) -> Result<Value, String> {
     let key = if call.settings.get("concat_axis").is_some() { "concat_axis" } else { "axis" };
@@ -127,9 +116,9 @@ pub(super) fn dot(call: &mut LayerCall) -> Result<Value, String> {
     if a.rank() != 2 || b.rank() != 2 {
         return Err(format!("it multiplies {} and {} axes", a.rank(), b.rank()));
     }
-    if call.settings.flag("normalize", false) {
-        a = super::normalize::to_unit(call, &a, &[-1])?;
-        b = super::normalize::to_unit(call, &b, &[-1])?;
+    if call.settings.flag("normalize", false)? {
+        a = normalize::to_unit(call, &a, &[-1], LEAST_SQUARE)?;
+        b = normalize::to_unit(call, &b, &[-1], LEAST_SQUARE)?;
     }
     let product = combine(call, "Mul", &[a, b])?;
     let axes = call.graph.whole("axes", vec![1]);

@@ -9,7 +9,7 @@ use crate::freeze::{
 
 /// `BatchNormalization` with the statistics of training.
 pub(super) fn batch(call: &mut LayerCall) -> Result<Value, String> {
-    let mode = call.settings.number("mode").unwrap_or(0.0);
+    let mode = call.settings.number("mode")?.unwrap_or(0.0);
     if mode != 0.0 && mode != 2.0 {
         return Err(format!("its `mode` is {mode}: it normalises each image by itself"));
     }
@@ -26,7 +26,7 @@ pub(super) fn batch(call: &mut LayerCall) -> Result<Value, String> {
     if [&variance, &gamma, &beta].iter().any(|array| array.values.len() != channels) {
         return Err("its arrays have different lengths".to_owned());
     }
-    let epsilon = call.settings.number("epsilon").unwrap_or(1e-3);
+    let epsilon = call.settings.number("epsilon")?.unwrap_or(1e-3);
     let input = match (input.rank(), axis) {
         (4, 3) => call.graph.channels_first(&input)?,
         (2, _) => input,
@@ -84,7 +84,7 @@ fn affine(
     usual: f32,
     length: usize,
 ) -> Result<Array, String> {
-    if call.settings.flag(setting, true) {
+    if call.settings.flag(setting, true)? {
         call.weight(role)
     } else {
         Array::repeated(usual, length)
@@ -93,7 +93,7 @@ fn affine(
 
 /// `LayerNormalization` over the last axes.
 pub(super) fn layer(call: &mut LayerCall) -> Result<Value, String> {
-    if call.settings.flag("rms_scaling", false) {
+    if call.settings.flag("rms_scaling", false)? {
         return Err("it has `rms_scaling`".to_owned());
     }
     let input = call.input()?;
@@ -115,7 +115,7 @@ pub(super) fn layer(call: &mut LayerCall) -> Result<Value, String> {
     if gamma.values.len() != length || beta.values.len() != length {
         return Err(format!("it normalises {length} numbers, and its arrays have others"));
     }
-    let epsilon = call.settings.number("epsilon").unwrap_or(1e-3);
+    let epsilon = call.settings.number("epsilon")?.unwrap_or(1e-3);
     let gamma = call.graph.floats("gamma", gamma.reshaped(sides.clone()));
     let beta = call.graph.floats("beta", beta.reshaped(sides));
     let attributes = vec![("axis", Attribute::Int(first as i64)), ("epsilon", float(epsilon))];
@@ -132,7 +132,7 @@ pub(super) fn group(call: &mut LayerCall) -> Result<Value, String> {
     }
     let planes = call.graph.planes(&input, axis == 1)?;
     let channels = planes.channels.ok_or("it gets an unknown number of channels")?;
-    let groups = match call.settings.number("groups") {
+    let groups = match call.settings.number("groups")? {
         Some(-1.0) => channels,
         _ => call.settings.whole("groups")?.unwrap_or(32),
     };
@@ -144,7 +144,7 @@ pub(super) fn group(call: &mut LayerCall) -> Result<Value, String> {
     if gamma.values.len() != channels || beta.values.len() != channels {
         return Err(format!("it has {channels} channels, and its arrays have others"));
     }
-    let epsilon = call.settings.number("epsilon").unwrap_or(1e-3);
+    let epsilon = call.settings.number("epsilon")?.unwrap_or(1e-3);
     let graph = &mut *call.graph;
     let before = graph.node("Shape", &[&planes.name], Vec::new());
     let grouped = graph.whole("groups", vec![0, groups as i64, -1]);
@@ -165,11 +165,20 @@ pub(super) fn group(call: &mut LayerCall) -> Result<Value, String> {
 pub(super) fn unit(call: &mut LayerCall) -> Result<Value, String> {
     let input = call.input()?;
     let axes = call.settings.axes("axis", -1)?;
-    to_unit(call, &input, &axes)
+    to_unit(call, &input, &axes, LEAST_SQUARE)
 }
 
-/// `x / √max(Σx², 1e-12)`.
-pub(super) fn to_unit(call: &mut LayerCall, input: &Value, axes: &[i64]) -> Result<Value, String> {
+/// Below this the sum of squares is not divided by.
+pub(super) const LEAST_SQUARE: f64 = 1e-12;
+
+/// `x / √max(Σx², least)`.
+#[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
+pub(super) fn to_unit(
+    call: &mut LayerCall,
+    input: &Value,
+    axes: &[i64],
+    least: f64,
+) -> Result<Value, String> {
     let input = match input.order {
         Order::Flattened(_) => call.graph.as_keras(input),
         _ => input.clone(),
@@ -178,7 +187,7 @@ pub(super) fn to_unit(call: &mut LayerCall, input: &Value, axes: &[i64]) -> Resu
     let axes = Attribute::Ints(axes.collect::<Result<Vec<_>, _>>()?);
     let attributes = vec![("axes", axes), ("keepdims", Attribute::Int(1))];
     let sum = call.graph.elementwise("ReduceSumSquare", &input, attributes);
-    let least = call.graph.scalar("least", 1e-12);
+    let least = call.graph.scalar("least", least as f32);
     let sum = call.graph.node("Max", &[&sum.name, &least], Vec::new());
     let root = call.graph.node("Sqrt", &[&sum], Vec::new());
     let name = call.graph.node("Div", &[&input.name, &root], Vec::new());

@@ -9,13 +9,17 @@ use crate::freeze::{
     call::{Given, LayerCall},
     graph::Attribute,
     settings::{array, integers},
-    value::{Order, Value},
+    value::{Order, Value, broadcast},
 };
 
+mod leftover;
 mod node;
 
 /// Most parts that a tensor is split into.
 const MAX_PARTS: usize = 1 << 16;
+
+/// Functions of TensorFlow that are others than those whose last name they have.
+const NAMESAKES: &[&str] = &["linalg.normalize", "compat.v1.image.resize", "strings.split"];
 
 /// An operand.
 #[derive(Debug, Clone)]
@@ -34,17 +38,20 @@ pub(super) fn operations(call: &mut LayerCall) -> Result<Vec<Value>, String> {
     let name = match call.layer.class.as_str() {
         "TensorFlowOpLayer" => node::spread(call)?,
         "TFOpLambda" | "SlicingOpLambda" => {
-            let function = call.settings.text("function").ok_or("its `function` is missing")?;
+            let function = call.settings.text("function")?.ok_or("its `function` is missing")?;
+            if NAMESAKES.contains(&function) {
+                return Err(format!("linnaeus has no conversion for the operation `{function}`"));
+            }
             function.rsplit('.').next().unwrap_or(function).to_owned()
         }
         class => class.to_owned(),
     };
     let name = name.to_lowercase().replace('_', "");
     spread_list(call, &name);
-    if name == "split" {
-        return split(call);
-    }
-    one(call, &name).map(|value| vec![value])
+    let results =
+        if name == "split" { split(call)? } else { one(call, &name).map(|value| vec![value])? };
+    leftover::refuse_leftover(call)?;
+    Ok(results)
 }
 
 /// Several tensors are one list in Keras 2; operations of two operands take them apart.
@@ -71,6 +78,7 @@ fn one(call: &mut LayerCall, name: &str) -> Result<Value, String> {
         return combined(call, operator, swapped);
     }
     let list = |call: &LayerCall| -> Result<Vec<Value>, String> {
+        call.ask(0, &["values"]);
         let given = call.arguments.first().or_else(|| call.named.get("values"));
         let Some(Given::List(items)) = given else { return Err("it gets no list".to_owned()) };
         let tensor = |item: &Given| match item {
@@ -158,27 +166,48 @@ fn activated(call: &mut LayerCall, input: &Value, name: &str) -> Result<Value, S
             let operator = if name == "softmax" { "Softmax" } else { "LogSoftmax" };
             return activation::softmax(call, operator, input, axis);
         }
+        "relu" => {
+            call.ask(0, &["negative_slope", "max_value", "threshold"]);
+            return activation::relu_of(call, input, call.settings);
+        }
         "leakyrelu" => {
-            let slope = setting(call, 1, &["negative_slope", "alpha"]);
-            let slope = slope.and_then(|slope| slope.as_f64()).unwrap_or(0.2);
+            let slope = number(call, 1, &["negative_slope", "alpha"])?.unwrap_or(0.2);
             return Ok(call.with_alpha("LeakyRelu", input, slope));
         }
-        "elu" | "celu" if setting(call, 1, &["alpha"]).is_some_and(|alpha| alpha != 1.0) => {
-            return Err("it has another `alpha` than 1".to_owned());
+        "elu" | "celu" => {
+            let alpha = number(call, 1, &["alpha"])?.unwrap_or(1.0);
+            let operator = if name == "elu" { "Elu" } else { "Celu" };
+            return Ok(call.with_alpha(operator, input, alpha));
+        }
+        "hardshrink" | "softshrink" => {
+            let distance = number(call, 1, &["threshold"])?.unwrap_or(0.5);
+            return Ok(activation::shrunk(call, input, distance, name == "softshrink"));
+        }
+        "squareplus" => {
+            let b = number(call, 1, &["b"])?.unwrap_or(4.0);
+            return Ok(activation::square_plus(call, input, b));
         }
         "hardsigmoid" => "hard_sigmoid",
         "hardsilu" | "hardswish" => "hard_silu",
         "hardtanh" => "hard_tanh",
         "logsigmoid" => "log_sigmoid",
-        "relu" | "relu6" | "sigmoid" | "tanh" | "silu" | "swish" | "softplus" | "softsign"
-        | "elu" | "selu" | "celu" | "mish" | "squareplus" => name,
+        "tanhshrink" => "tanh_shrink",
+        "relu6" | "sigmoid" | "tanh" | "silu" | "swish" | "softplus" | "softsign" | "selu"
+        | "mish" => name,
         other => return Err(format!("linnaeus has no conversion for the operation `{other}`")),
     };
     activation::by_name(call, input, name)
 }
 
+/// A number among the settings or arguments.
+fn number(call: &LayerCall, place: usize, names: &[&'static str]) -> Result<Option<f64>, String> {
+    let Some(said) = setting(call, place, names) else { return Ok(None) };
+    said.as_f64().map(Some).ok_or_else(|| format!("its `{}` is {said}", names[0]))
+}
+
 /// The argument at a place or of a name, when it is a constant.
-fn argument(call: &LayerCall, place: usize, names: &[&str]) -> Option<Json> {
+fn argument(call: &LayerCall, place: usize, names: &[&'static str]) -> Option<Json> {
+    call.ask(place, names);
     let named = || names.iter().find_map(|name| call.named.get(*name));
     match call.arguments.get(place).or_else(named) {
         Some(Given::Constant(value)) => Some(value.clone()),
@@ -187,12 +216,23 @@ fn argument(call: &LayerCall, place: usize, names: &[&str]) -> Option<Json> {
 }
 
 /// The same, or a setting of the operation itself, where Keras 3 keeps them.
-fn setting(call: &LayerCall, place: usize, names: &[&str]) -> Option<Json> {
+fn setting(call: &LayerCall, place: usize, names: &[&'static str]) -> Option<Json> {
     let own = || names.iter().find_map(|name| call.settings.get(name)).cloned();
     argument(call, place, names).filter(|value| !value.is_null()).or_else(own)
 }
 
+/// Why an operation over all axes is refused.
+const ALL_AXES: &str = "it treats all axes as one, the batch among them";
+
+/// Whether an operation of Keras 3 has no axis, which there is another thing than the usual one.
+fn all_axes(call: &LayerCall) -> bool {
+    call.writer.version == 3 && call.settings.0.get("axis").is_some_and(Json::is_null)
+}
+
 fn axis(call: &LayerCall, place: usize) -> Result<Option<i64>, String> {
+    if all_axes(call) {
+        return Err(ALL_AXES.to_owned());
+    }
     let Some(said) = setting(call, place, &["axis", "dim"]) else { return Ok(None) };
     match integers(&said).as_deref() {
         Some([axis]) => Ok(Some(*axis)),
@@ -212,7 +252,8 @@ fn tensor(call: &LayerCall) -> Result<Value, String> {
     }
 }
 
-fn operand(call: &LayerCall, place: usize, names: &[&str]) -> Result<Operand, String> {
+fn operand(call: &LayerCall, place: usize, names: &[&'static str]) -> Result<Operand, String> {
+    call.ask(place, names);
     let named = || names.iter().find_map(|name| call.named.get(*name));
     match call.arguments.get(place).or_else(named) {
         Some(Given::Tensor(value)) => Ok(Operand::Tensor(value.clone())),
@@ -257,7 +298,7 @@ fn unequal(
     if shorter.rank() > 0 && shorter.shape[0] != Some(1) {
         return Err("it combines the images of a batch with each other".to_owned());
     }
-    let shape = merge::broadcast(&filled(&a.shape), &filled(&b.shape))?;
+    let shape = broadcast(&filled(&a.shape), &filled(&b.shape))?;
     let name = call.graph.node(operator, &[&a.name, &b.name], Vec::new());
     Ok(Value::new(name, shape))
 }
@@ -352,24 +393,37 @@ fn squeezed(call: &mut LayerCall, input: &Value) -> Result<Value, String> {
 
 #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
 fn clip(call: &mut LayerCall, input: &Value) -> Result<Value, String> {
-    let bound = |place: usize, names: &[&str]| {
-        setting(call, place, names).and_then(|bound| bound.as_f64()).map(|bound| bound as f32)
+    let bound = |place: usize, names: &[&'static str]| {
+        Ok::<_, String>(number(call, place, names)?.map(|bound| bound as f32))
     };
-    let low = bound(1, &["x_min", "clip_value_min", "min"]);
-    let high = bound(2, &["x_max", "clip_value_max", "max"]);
+    let low = bound(1, &["x_min", "clip_value_min", "min"])?;
+    let high = bound(2, &["x_max", "clip_value_max", "max"])?;
     if low.is_none() && high.is_none() {
         return Err("its bounds are no numbers".to_owned());
     }
     Ok(activation::clipped(call, input, low, high))
 }
 
+/// TensorFlow's `l2_normalize`, which bounds the sum of squares, and Keras 3's `Normalize`, which
+/// bounds the length.
 fn unit(call: &mut LayerCall, input: &Value) -> Result<Value, String> {
-    let order = setting(call, 2, &["order"]).and_then(|order| order.as_f64()).unwrap_or(2.0);
+    let bounds_length = call.layer.class == "Normalize";
+    let order = if bounds_length { number(call, 2, &["order"])?.unwrap_or(2.0) } else { 2.0 };
     if order != 2.0 {
         return Err(format!("it normalises to an order of {order}"));
     }
-    let axes = setting(call, 1, &["axis"]).as_ref().and_then(integers).unwrap_or(vec![-1]);
-    normalize::to_unit(call, input, &axes)
+    if all_axes(call) {
+        return Err(ALL_AXES.to_owned());
+    }
+    let (place, usual) = if bounds_length { (3, 1e-7) } else { (2, 1e-12) };
+    let least = number(call, place, &["epsilon"])?.unwrap_or(usual);
+    let least = if bounds_length { least * least } else { least };
+    let axes = match setting(call, 1, &["axis", "dim"]) {
+        Some(said) => integers(&said).ok_or_else(|| format!("its `axis` is {said}"))?,
+        None if bounds_length => vec![-1],
+        None => return Err("it normalises a batch as one".to_owned()),
+    };
+    normalize::to_unit(call, input, &axes, least)
 }
 
 fn resized(call: &mut LayerCall, input: &Value) -> Result<Value, String> {
@@ -381,10 +435,8 @@ fn resized(call: &mut LayerCall, input: &Value) -> Result<Value, String> {
     };
     let filter = setting(call, 2, &["interpolation", "method"]);
     let filter = filter.as_ref().and_then(Json::as_str).unwrap_or("bilinear").to_owned();
-    let antialias = setting(call, 4, &["antialias"]).is_some_and(|said| said == true);
-    if antialias {
-        return Err("it has `antialias`".to_owned());
-    }
+    // These say how it pads, which it may only do with `pad_to_aspect_ratio`.
+    call.ask(2, &["fill_mode", "fill_value", "data_format"]);
     resize::resized(call, input, [*height, *width], &filter)
 }
 

@@ -33,7 +33,7 @@ fn pooled(
 
 /// `MaxPooling1D` and `AveragePooling1D`, as pooling of an image of one row.
 pub(super) fn pooling_1d(call: &mut LayerCall) -> Result<Value, String> {
-    if call.settings.channels_first() {
+    if call.settings.channels_first()? {
         return Err("its `data_format` is \"channels_first\"".to_owned());
     }
     let input = call.input()?;
@@ -64,7 +64,7 @@ pub(super) fn global(call: &mut LayerCall) -> Result<Value, String> {
     let max = call.layer.class.contains("Max");
     let operator = if max { "GlobalMaxPool" } else { "GlobalAveragePool" };
     let name = call.graph.node(operator, &[&planes.name], Vec::new());
-    if call.settings.flag("keepdims", false) {
+    if call.settings.flag("keepdims", false)? {
         return Ok(planes.with(name, [Some(1), Some(1)]).into_value());
     }
     let name = call.graph.node("Flatten", &[&name], vec![("axis", Attribute::Int(1))]);
@@ -81,8 +81,8 @@ pub(super) fn global_1d(call: &mut LayerCall) -> Result<Value, String> {
     let [_, first, second] = input.shape[..] else {
         return Err(format!("it gets {} axes, not 3", input.rank()));
     };
-    let channels_first = call.settings.channels_first();
-    let keep = call.settings.flag("keepdims", false);
+    let channels_first = call.settings.channels_first()?;
+    let keep = call.settings.flag("keepdims", false)?;
     let (axis, channels) = if channels_first { (2, first) } else { (1, second) };
     let operator = if call.layer.class.contains("Max") { "ReduceMax" } else { "ReduceMean" };
     let attributes =

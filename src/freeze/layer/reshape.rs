@@ -22,7 +22,8 @@ pub(super) fn flatten(call: &mut LayerCall) -> Result<Value, String> {
         .elements()
         .ok_or("it gets a size that the model leaves open; say it with `--size HEIGHTxWIDTH`")?;
     // Keras moves the channels behind before it flattens, from version 2 on.
-    let first = call.settings.channels_first() && call.writer.version > 1 && input.rank() == 4;
+    let moves = call.settings.channels_first()? && call.writer.version > 1;
+    let first = moves && input.rank() == 4;
     let sides = match (input.order, &input.shape[1..]) {
         (Order::ChannelsFirst, [height, width, channels]) => Some([*height, *width, *channels]),
         (Order::Keras, [channels, height, width]) if first => Some([*height, *width, *channels]),
@@ -35,7 +36,7 @@ pub(super) fn flatten(call: &mut LayerCall) -> Result<Value, String> {
         {
             Order::Flattened([height, width, channels])
         }
-        _ if call.settings.channels_first() && call.writer.version > 1 && input.rank() != 4 => {
+        _ if moves && input.rank() != 4 => {
             return Err(format!("it moves the channels of {} axes", input.rank()));
         }
         _ => Order::Keras,

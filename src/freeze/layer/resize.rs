@@ -10,13 +10,13 @@ use crate::freeze::{
 /// `Resizing`.
 pub(super) fn resizing(call: &mut LayerCall) -> Result<Value, String> {
     let target = target(call)?;
-    if call.settings.flag("pad_to_aspect_ratio", false) {
+    if call.settings.flag("pad_to_aspect_ratio", false)? {
         return Err("it has `pad_to_aspect_ratio`".to_owned());
     }
-    let filter = call.settings.text("interpolation").unwrap_or("bilinear").to_lowercase();
+    let filter = call.settings.text("interpolation")?.unwrap_or("bilinear").to_lowercase();
     refuse_antialias(call, &filter)?;
     let mut planes = call.planes()?;
-    if call.settings.flag("crop_to_aspect_ratio", false) {
+    if call.settings.flag("crop_to_aspect_ratio", false)? {
         planes = cropped_to(call, &planes, target)?;
     }
     Ok(to_size(call, &planes, target, &filter)?.into_value())
@@ -32,7 +32,7 @@ fn target(call: &LayerCall) -> Result<[usize; 2], String> {
 }
 
 fn refuse_antialias(call: &LayerCall, filter: &str) -> Result<(), String> {
-    if call.settings.flag("antialias", false) && filter != "nearest" {
+    if call.settings.flag("antialias", false)? && filter != "nearest" {
         return Err("it has `antialias`".to_owned());
     }
     Ok(())
@@ -116,7 +116,7 @@ fn by_matrices(
 pub(super) fn up_sampling(call: &mut LayerCall) -> Result<Value, String> {
     let planes = call.planes()?;
     let factors = call.settings.steps("size", [2, 2])?;
-    let filter = call.settings.text("interpolation").unwrap_or("nearest").to_owned();
+    let filter = call.settings.text("interpolation")?.unwrap_or("nearest").to_owned();
     let grown = |axis: usize| -> Result<Option<usize>, String> {
         let Some(side) = planes.sides[axis] else { return Ok(None) };
         let grown = side.checked_mul(factors[axis]).filter(|&grown| grown < 1 << 32);
@@ -171,7 +171,7 @@ pub(super) fn resized(
     filter: &str,
 ) -> Result<Value, String> {
     refuse_antialias(call, filter)?;
-    let first = call.settings.channels_first();
+    let first = call.settings.channels_first()?;
     let planes = call.graph.planes(input, first)?;
     Ok(to_size(call, &planes, target, filter)?.into_value())
 }

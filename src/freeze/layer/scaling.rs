@@ -58,7 +58,7 @@ pub(super) fn normalization(call: &mut LayerCall) -> Result<Value, String> {
     };
     let mean = along(mean);
     let deviation = along(variance).map(|variance| variance.sqrt().max(LEAST_DEVIATION));
-    if call.settings.flag("invert", false) {
+    if call.settings.flag("invert", false)? {
         let scaled = call.combined("Mul", &input, ("deviation", deviation), false)?;
         return call.combined("Add", &scaled, ("mean", mean), false);
     }
@@ -75,7 +75,7 @@ pub(super) fn layer_scale(call: &mut LayerCall) -> Result<Value, String> {
 
 /// `CustomScaleLayer` of `InceptionResNetV2`: the first input plus a share of the second.
 pub(super) fn scaled_sum(call: &mut LayerCall) -> Result<Value, String> {
-    let scale = call.settings.number("scale").ok_or("its `scale` is missing")?;
+    let scale = call.settings.number("scale")?.ok_or("its `scale` is missing")?;
     sum_with_share(call, scale)
 }
 

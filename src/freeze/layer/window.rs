@@ -34,7 +34,7 @@ impl Window {
         kernel: [usize; 2],
         usual_strides: [usize; 2],
     ) -> Result<Self, String> {
-        let padding = match settings.text("padding") {
+        let padding = match settings.text("padding")? {
             Some("same") => Padding::Same,
             Some("valid") | None => Padding::Valid,
             Some(other) => return Err(format!("its `padding` is {other:?}")),

@@ -1,19 +1,15 @@
 //! Layers around layers.
 
 use super::convert;
-use crate::freeze::{call::LayerCall, settings::Settings, value::Value};
+use crate::freeze::{
+    call::{Asked, LayerCall},
+    settings::Settings,
+    value::Value,
+};
 
 /// Layers that treat every pixel or place alike, so that one more axis changes nothing.
-const PLACEWISE: &[&str] = &[
-    "Activation",
-    "Dense",
-    "Dropout",
-    "ELU",
-    "LeakyReLU",
-    "LayerNormalization",
-    "ReLU",
-    "Rescaling",
-];
+const PLACEWISE: &[&str] =
+    &["Activation", "Dense", "Dropout", "ELU", "LeakyReLU", "ReLU", "Rescaling"];
 
 /// `TimeDistributed`: the layer inside for each step, as if the steps were images.
 pub(super) fn time_distributed(call: &mut LayerCall) -> Result<Value, String> {
@@ -69,6 +65,7 @@ fn inside(
         named: std::collections::BTreeMap::new(),
         writer: call.writer,
         notes: Vec::new(),
+        asked: Asked::default(),
     };
     let result = convert(&mut inner);
     let notes = inner.notes;

@@ -68,10 +68,7 @@ pub(super) fn check(
     let load = |file: &ModelFile| TensorEngine::load(file, &runtime, config.threads);
     let mut engine = load(opened)?;
     let mut checks = Vec::new();
-    if let Some(shape) = shape {
-        let fed = noise(shape);
-        checks.push(against_itself((file, opened), options, (&mut engine, &fed), &load)?);
-    }
+    let own = shape.map(|shape| of_noise(&mut engine, noise(shape), file)).transpose()?;
     for Verification { input, output } in verify {
         let fed = Tensor::read_npy(input)?;
         let fed = if options.channels_first { channels_first(fed) } else { fed };
@@ -87,6 +84,11 @@ pub(super) fn check(
         let (program, output) = (file.words().program, output.display());
         checks.push(format!("equals {program}'s own answers in {output}: {difference}"));
     }
+    // One network at a time is in memory.
+    drop(engine);
+    if let Some(own) = own {
+        checks.insert(0, against_itself((file, opened), options, own, &load)?);
+    }
     if verify.is_empty() {
         checks.push(format!(
             "not compared with {}: give --verify x.npy=y.npy with what it answers",
@@ -96,25 +98,37 @@ pub(super) fn check(
     Ok(checks)
 }
 
-/// The folded network against one in which every layer stands by itself: shows mistakes of folding,
-/// and none in the reading of the layers.
-fn against_itself(
-    (file, opened): (&dyn Source, &ModelFile),
-    options: Options,
-    (engine, fed): (&mut TensorEngine, &Tensor),
-    load: &dyn Fn(&ModelFile) -> Result<TensorEngine, RunError>,
-) -> Result<String, RunError> {
-    let answer = run(engine, fed, file)?;
+/// What was fed, the answer, and the difference that rounding may make.
+type Answered = (Tensor, Tensor, f64);
+
+/// What the folded network answers for noise.
+fn of_noise(
+    engine: &mut TensorEngine,
+    fed: Tensor,
+    file: &dyn Source,
+) -> Result<Answered, RunError> {
+    let answer = run(engine, &fed, file)?;
     if answer.values.iter().any(|value| !value.is_finite()) {
         return Err(RunError::Model(format!(
             "the frozen model of {} answers numbers that are not finite; nothing was written",
             file.path().display()
         )));
     }
+    let amplified = amplified(engine, (&fed, &answer), file)?;
+    Ok((fed, answer, amplified))
+}
+
+/// The folded network against one in which every layer stands by itself: shows mistakes of folding,
+/// and none in the reading of the layers.
+fn against_itself(
+    (file, opened): (&dyn Source, &ModelFile),
+    options: Options,
+    (fed, answer, amplified): Answered,
+    load: &dyn Fn(&ModelFile) -> Result<TensorEngine, RunError>,
+) -> Result<String, RunError> {
     let folder = opened.onnx().parent().unwrap_or(Path::new("."));
     let plain = unfolded(file, options, folder)?;
-    let expected = run(&mut load(&plain)?, fed, file)?;
-    let amplified = amplified(engine, (fed, &answer), file)?;
+    let expected = run(&mut load(&plain)?, &fed, file)?;
     let difference = compare(&answer, &expected, amplified)
         .map_err(|reason| RunError::Internal(format!("folding changed the answers: {reason}")))?;
     Ok(format!(

@@ -24,6 +24,9 @@ pub(super) fn spread(call: &mut LayerCall) -> Result<String, String> {
     if let Some(to) = attribute("DstT").and_then(|to| to.get("type")) {
         call.named.insert("dtype".to_owned(), Given::Constant(to.clone()));
     }
+    if let Some(alpha) = attribute("alpha").and_then(|alpha| alpha.get("f")) {
+        call.named.insert("alpha".to_owned(), Given::Constant(alpha.clone()));
+    }
     call.arguments = operands;
     match name {
         "StridedSlice" => strided(call, node),
