@@ -111,7 +111,7 @@ impl ModelFile {
         }
         let mut head = Vec::new();
         let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut head));
-        read.map_err(|error| fail(&error.to_string()))?;
+        read.map_err(|error| fail(&format!("{error}\nhint: check the path under `model`")))?;
         if head.starts_with(b"\x89HDF") || head.starts_with(b"PK\x03\x04") {
             return Self::of_keras(path, options);
         }
