@@ -20,17 +20,20 @@ use super::{
     value::{Order, Value},
 };
 use crate::{
-    graphdef::{End, Flat, GraphFile, Node, Output, kind},
+    error::with_causes,
+    graphdef::{End, GraphFile, Node, Output, kind},
     keras::{Layer, Values},
 };
 
 mod constant;
+mod ends;
 mod item;
 mod operator;
 mod planes;
 mod shape;
 mod whole;
 
+use ends::{chosen, is_input, needed};
 use item::{Item, Number, Whole};
 
 /// Longest side of an input.
@@ -137,66 +140,6 @@ pub(super) fn convert(file: &GraphFile, options: Options) -> Result<Converted, F
     notes.sort();
     let network = Network { graph, inputs, outputs, silent: 0, notes };
     Ok(Converted { network, operations: needed.len(), parameters })
-}
-
-/// The outputs to convert with their names: those that depend on an input, and of an index of the
-/// best class the scores that it was found among.
-fn chosen(
-    (flat, cut): (&Flat, Option<usize>),
-    ends: &[End],
-) -> (Vec<(String, Output)>, Vec<String>) {
-    let mut notes = Vec::new();
-    let mut found: Vec<(String, Output, bool)> = Vec::new();
-    for (end, &output) in ends.iter().zip(&flat.outputs) {
-        let needs = needed((flat, cut), std::iter::once(output.node));
-        if !needs.iter().any(|&at| Some(at) == cut || is_input(&flat.nodes[at])) {
-            continue;
-        }
-        let mut place = output;
-        while let [input, ..] = flat.nodes[place.node].inputs[..]
-            && ["Identity", "Cast"].contains(&&*flat.nodes[place.node].op)
-        {
-            place = input;
-        }
-        let node = &flat.nodes[place.node];
-        match node.inputs[..] {
-            [scores, ..] if node.op == "ArgMax" => found.push((end.name.clone(), scores, true)),
-            _ => found.push((end.name.clone(), output, false)),
-        }
-    }
-    let scores = found.iter().any(|(.., index)| !index);
-    let kept = found.into_iter().filter(|(.., index)| !(scores && *index));
-    let kept = kept
-        .map(|(name, output, index)| {
-            if index {
-                notes.push(format!(
-                    "the graph answers with the index of the best class (`{name}`); the scores \
-                     before it are taken instead"
-                ));
-            }
-            (name, output)
-        })
-        .collect();
-    (kept, notes)
-}
-
-fn is_input(node: &Node) -> bool {
-    node.op.starts_with("Placeholder") && node.op != "PlaceholderWithDefault"
-}
-
-/// The nodes that some nodes need, themselves included; nothing before the one at `cut`.
-fn needed(
-    (flat, cut): (&Flat, Option<usize>),
-    ends: impl Iterator<Item = usize>,
-) -> HashSet<usize> {
-    let mut stack: Vec<usize> = ends.collect();
-    let mut found = HashSet::new();
-    while let Some(at) = stack.pop() {
-        if found.insert(at) && Some(at) != cut {
-            stack.extend(flat.nodes[at].inputs.iter().map(|input| input.node));
-        }
-    }
-    found
 }
 
 fn is_known(op: &str) -> bool {
@@ -413,7 +356,10 @@ impl Walk<'_> {
                 let tensor = if node.op == "Const" {
                     node.constant().map_err(|fault| fault.to_string())?
                 } else {
-                    self.file.variable(&node.name).map_err(|error| error.fault().to_string())?
+                    self.file.variable(&node.name).map_err(|error| {
+                        let why = with_causes(error.fault());
+                        format!("the variable `{}` has no value: {why}", node.name)
+                    })?
                 };
                 let array = Array::of(tensor);
                 let length = array.values.len();

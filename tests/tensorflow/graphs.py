@@ -87,17 +87,21 @@ def compare(linnaeus, path, run=None):
         shape = [side if isinstance(side, int) else (4 if at == 0 else 96) for at, side in enumerate(given.shape)]
         rng = np.random.default_rng(3)
         run = run or (saved_model(path) if os.path.isdir(path) else frozen_graph(path))
-        worst, same, spread = 0.0, 0, 0.0
+        worst, within, same = 0.0, 0, 0
         for scale, shift in [(2, -1), (1, 0), (255, 0)]:
             x = (rng.random(shape) * scale + shift).astype("float32")
             expected, found = run(x), session.run(None, {given.name: x})[0]
             if expected.shape != found.shape:
                 return f"DIFFERS in shape: {expected.shape}, {found.shape}"
-            worst = max(worst, float(np.abs(expected - found).max()))
-            spread = max(spread, float(expected.std()))
+            spread = float(expected.std())
+            gap = float(np.abs(expected - found).max())
+            # What rounding makes of an image that the network was not made for: as TensorFlow shows itself.
+            nudged = float(np.abs(run(x * np.float32(1 + 4 * 2**-23)) - expected).max())
+            worst = max(worst, gap / max(spread, 1e-6))
+            within += gap <= max(1e-4 * max(1.0, spread), 32 * nudged)
             same += int((expected.argmax(-1) == found.argmax(-1)).all())
-        verdict = "equal" if worst <= 1e-3 * max(1.0, spread) and same == 3 else "DIFFERS"
-        return f"{verdict}: difference {worst:.1e} of a spread of {spread:.2g}; {nodes[10:60]}"
+        verdict = "equal" if within == 3 and same == 3 else "DIFFERS"
+        return f"{verdict}: difference {worst:.1e} of the spread; {nodes[10:20]}"
 
 
 def application(name, folder):
