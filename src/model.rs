@@ -264,6 +264,9 @@ fn open(
             // A spinning thread takes the processor from the threads that decode.
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?;
+        if file.keeps_padding {
+            builder = builder.with_disabled_optimizers("Pad_Fusion")?;
+        }
         if let Provider::Cuda(index) = provider {
             let cuda = CUDA::default()
                 .with_device_id(i32::try_from(*index).unwrap_or(i32::MAX))

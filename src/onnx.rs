@@ -39,7 +39,7 @@ pub use signs::{Sign, SignKind};
 pub use value::{Dim, ElementType, Value};
 
 use graph::Graph;
-use proto::{GraphProto, ModelProto};
+use proto::{GraphProto, ModelProto, NodeProto};
 
 /// Why a file cannot be read as an ONNX model.
 #[derive(Debug, thiserror::Error)]
@@ -193,6 +193,29 @@ impl OnnxFile {
     #[must_use]
     pub fn proto(&self) -> &GraphProto {
         &self.graph
+    }
+
+    /// Whether what a maximum pooling reads was padded by a node of its own.
+    ///
+    /// ONNX Runtime up to 1.31 makes one pooling of both, whose padding is smaller than every number:
+    /// wrong where all numbers of a window are below the padded ones (its optimiser `Pad_Fusion`).
+    #[must_use]
+    pub fn pads_before_max_pooling(&self) -> bool {
+        let index = self.index();
+        let padded = |pool: &NodeProto| {
+            let mut value = graph::input(pool, 0);
+            // As many steps as there are nodes: a file may have a ring of them.
+            for _ in &index.proto.node {
+                let Some(node) = value.and_then(|name| index.producer(name)) else { break };
+                match graph::operator(node) {
+                    "Pad" => return true,
+                    "Identity" | "Dropout" => value = graph::input(node, 0),
+                    _ => break,
+                }
+            }
+            false
+        };
+        index.proto.node.iter().any(|node| graph::operator(node) == "MaxPool" && padded(node))
     }
 
     fn index(&self) -> Graph<'_> {

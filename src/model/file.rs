@@ -41,6 +41,9 @@ pub struct ModelFile {
     /// The ONNX model that was made of it, when it is a Keras model or TensorFlow graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<FrozenFile>,
+    /// Whether ONNX Runtime must not fuse its padding, as [`ModelFile::admit`] found.
+    #[serde(skip)]
+    pub(super) keeps_padding: bool,
 }
 
 /// A file of weights beside an ONNX model (external data).
@@ -134,7 +137,7 @@ impl ModelFile {
         }
         let hashed = File::open(path).and_then(digest::of);
         let (bytes, sha256) = hashed.map_err(|error| fail(&error.to_string()))?;
-        Ok(Self { path: path.to_owned(), bytes, sha256, weights: Vec::new(), frozen: None })
+        Ok(Self::new(path.to_owned(), (bytes, sha256), None))
     }
 
     fn of_keras(path: &Path, options: freeze::Options) -> Result<Self, RunError> {
@@ -147,7 +150,7 @@ impl ModelFile {
         let frozen = freeze::stored(file, &sha256, options).map_err(|error| refused(&error))?;
         let path = file.path().to_owned();
         let frozen = FrozenFile { path: frozen, weights: None, _kept: Vec::new() };
-        Ok(Self { path, bytes, sha256, weights: Vec::new(), frozen: Some(frozen) })
+        Ok(Self::new(path, (bytes, sha256), Some(frozen)))
     }
 
     /// A Keras model or TensorFlow graph with what it was frozen to, which lies in `folder` as long as this is used.
@@ -163,13 +166,11 @@ impl ModelFile {
         let (bytes, sha256) = content(file)?;
         let fail = |source| RunError::Output { path: folder.to_owned(), source };
         let frozen = FrozenFile::temporary(frozen, folder).map_err(fail)?;
-        Ok(Self {
-            path: file.path().to_owned(),
-            bytes,
-            sha256,
-            weights: Vec::new(),
-            frozen: Some(frozen),
-        })
+        Ok(Self::new(file.path().to_owned(), (bytes, sha256), Some(frozen)))
+    }
+
+    fn new(path: PathBuf, (bytes, sha256): (u64, String), frozen: Option<FrozenFile>) -> Self {
+        Self { path, bytes, sha256, weights: Vec::new(), frozen, keeps_padding: false }
     }
 
     /// The temporary file of the weights beside the model that it was frozen to.
@@ -344,6 +345,7 @@ impl ModelFile {
         let refusals = onnx.refusals(self.onnx(), memory::limit().unwrap_or(u64::MAX));
         let Some(first) = refusals.first() else {
             self.weights = self.weights_of(&onnx)?;
+            self.keeps_padding = onnx.pads_before_max_pooling();
             return Ok(onnx);
         };
         let others = match refusals.len() - 1 {

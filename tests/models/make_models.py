@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 HERE = Path(__file__).resolve().parent
 HEIGHT, WIDTH, CLASSES = 6, 8, 5
@@ -160,6 +161,26 @@ def other_outputs():
     g.dense(g.node("Relu", features), 7, CLASSES, output="logits")
     outputs = [value("features", ("N", 7)), value("logits", ("N", CLASSES))]
     save("two_outputs", g, [image()], outputs)
+
+
+def padded_pool():
+    """A maximum pooling of negative numbers, with zeros padded around them by a node of its own.
+
+    Three rows and four columns of windows; those of the first row and column touch the padding, six
+    of twelve, and their maximum is 0. So the score of a channel that is x everywhere is (x - 2) / 2.
+    """
+    g = Graph(seed=41)
+    x = g.node("Sub", "image", g.constant(2.0))
+    x = g.node("Identity", g.node("Pad", x, g.constant([0, 0, 1, 1, 0, 0, 1, 1], np.int64)))
+    x = g.node("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2])
+    g.node("Flatten", g.node("GlobalAveragePool", x), output="scores", axis=1)
+    save("padded_pool", g, [image()], [value("scores", ("N", 3))])
+
+    model = onnx.load(HERE / "padded_pool.onnx")
+    channels = np.array([1.0, 0.0, 0.5], np.float32)
+    fed = np.broadcast_to(channels[None, :, None, None], (1, 3, HEIGHT, WIDTH))
+    (scores,) = ReferenceEvaluator(model).run(None, {"image": fed})
+    np.testing.assert_array_equal(scores, [(channels - 2) / 2])
 
 
 def not_a_number():
@@ -363,6 +384,7 @@ def main():
     classifiers()
     other_inputs()
     other_outputs()
+    padded_pool()
     not_a_number()
     refused()
     normalised_inside()
