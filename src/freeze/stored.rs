@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Counts changes of the conversion that its version does not show.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Most files of a cache folder that are looked at.
 const MOST_FILES: usize = 64;
