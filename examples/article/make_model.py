@@ -20,5 +20,8 @@ np.save("scores.npy", model.predict(images, verbose=0))
 
 if weights:
     classes = keras.applications.imagenet_utils.decode_predictions(np.eye(1000), top=1)
-    with open("imagenet.txt", "w") as file:
-        file.writelines(f"{name}\n" for [(_, name, _)] in classes)
+    names = [name for [(_, name, _)] in classes]
+else:
+    names = [f"class_{number}" for number in range(1000)]
+with open("imagenet.txt", "w") as file:
+    file.writelines(f"{name}\n" for name in names)

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Counts changes of the conversion that its version does not show.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// What the name of a file of weights ends in.
 const WEIGHTS: &str = ".weights";
