@@ -183,6 +183,28 @@ def padded_pool():
     np.testing.assert_array_equal(scores, [(channels - 2) / 2])
 
 
+def saturating():
+    """A quantised convolution whose sums of two products leave 16 bits: 2 x 255 x 127.
+
+    Three classes with weights of 1, 64/127 and 0 for each of the 27 numbers of a window. For a white
+    image the scores are 27, 27 x 64/127 and 0, to one step of 27/255.
+    """
+    g = Graph(seed=42)
+    zero, step = g.scalar(0, np.uint8), g.scalar(1 / 255)
+    x = g.node("QuantizeLinear", "image", step, zero)
+    x = g.node("DequantizeLinear", x, step, zero)
+    weight = np.zeros((3, 3, 3, 3), np.int8)
+    weight[0], weight[1] = 127, 64
+    weight = g.constant(weight, np.int8)
+    weight = g.node("DequantizeLinear", weight, g.scalar(1 / 127), g.scalar(0, np.int8))
+    x = g.node("Conv", x, weight)
+    wide = g.scalar(27 / 255)
+    x = g.node("QuantizeLinear", x, wide, zero)
+    x = g.node("DequantizeLinear", x, wide, zero)
+    g.node("Flatten", g.node("GlobalAveragePool", x), output="scores", axis=1)
+    save("saturating", g, [image()], [value("scores", ("N", 3))])
+
+
 def not_a_number():
     """NaN in all scores of an image whose mean input value is above 0.5, finite scores below it."""
     g = Graph(seed=10)
@@ -385,6 +407,7 @@ def main():
     other_inputs()
     other_outputs()
     padded_pool()
+    saturating()
     not_a_number()
     refused()
     normalised_inside()
