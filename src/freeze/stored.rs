@@ -53,7 +53,7 @@ pub fn content(file: &dyn Source) -> io::Result<(u64, String)> {
 ///
 /// # Errors
 ///
-/// Those of [`freeze`], and [`FreezeError::NoPlace`].
+/// Those of [`Source::freeze`], and [`FreezeError::NoPlace`].
 pub fn stored(file: &dyn Source, sha256: &str, options: Options) -> Result<PathBuf, FreezeError> {
     stored_in(&cache::caches(&folders::process_variable), (file, sha256), options)
 }
