@@ -33,6 +33,7 @@ pub use container::Container;
 pub use dialect::is_own_package;
 pub use error::{Fault, KerasError};
 use hdf5::{Hdf5, Outline};
+pub(crate) use protobuf::Shape;
 pub use saved_model::{Signature, SignatureTensor, signatures};
 use section::Section;
 pub use silent::is_silent;

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use bytes::Bytes;
 use prost::Message;
 
+use crate::keras::Shape;
+
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct SavedModel {
     #[prost(message, repeated, tag = "2")]
@@ -121,20 +123,6 @@ pub(crate) struct Attribute {
 pub(super) struct List {
     #[prost(int64, repeated, tag = "3")]
     pub(super) whole: Vec<i64>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Shape {
-    #[prost(message, repeated, tag = "2")]
-    pub(super) dims: Vec<Dim>,
-    #[prost(bool, tag = "3")]
-    pub(super) unknown_rank: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Dim {
-    #[prost(int64, tag = "1")]
-    pub(super) size: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

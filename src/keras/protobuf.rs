@@ -54,17 +54,17 @@ pub(super) struct TensorInfo {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     #[prost(message, repeated, tag = "2")]
-    pub(super) dims: Vec<Dim>,
+    pub(crate) dims: Vec<Dim>,
     #[prost(bool, tag = "3")]
-    pub(super) unknown_rank: bool,
+    pub(crate) unknown_rank: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Dim {
+pub(crate) struct Dim {
     #[prost(int64, tag = "1")]
-    pub(super) size: i64,
+    pub(crate) size: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

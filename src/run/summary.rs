@@ -322,7 +322,7 @@ impl fmt::Display for Summary {
             write!(f, " {} {:.2}", stage.word(), manifest.stages[stage.word()].cpu_seconds)?;
         }
         writeln!(f)?;
-        if manifest.read > 0 {
+        if manifest.read > 0 && manifest.seconds >= SHORT {
             let Books { cores, bound_images_per_second, busy, starved, .. } = manifest.books;
             writeln!(
                 f,

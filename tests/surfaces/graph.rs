@@ -1,6 +1,6 @@
 //! TensorFlow graphs.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use linnaeus::{
     freeze::{self, Options},
@@ -9,21 +9,12 @@ use linnaeus::{
 
 /// A frozen graph.
 pub fn graph(bytes: &[u8]) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("graph.pb");
-    fs::write(&path, bytes).unwrap();
-    examine(&path);
+    super::with_file("graph.pb", bytes, examine);
 }
 
 /// A `SavedModel` folder.
 pub fn graph_folder(files: &[(&str, &[u8])]) {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    examine(folder.path());
+    super::with_folder(files, examine);
 }
 
 fn examine(path: &Path) {

@@ -1,6 +1,6 @@
 //! Keras models.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use linnaeus::{detect, freeze, inspect::KerasReport, keras::KerasFile, recipe::RecipeSpec};
 
@@ -9,21 +9,12 @@ const MAX_BYTES: usize = 1 << 24;
 
 /// A Keras archive or HDF5 file.
 pub fn keras(bytes: &[u8]) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("model.keras");
-    fs::write(&path, bytes).unwrap();
-    examine(&path);
+    super::with_file("model.keras", bytes, examine);
 }
 
 /// A folder with a Keras model in it.
 pub fn keras_folder(files: &[(&str, &[u8])]) {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-    examine(folder.path());
+    super::with_folder(files, examine);
 }
 
 fn examine(path: &Path) {

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(unreachable_pub, missing_docs, reason = "a module here, and a library below tests/fuzz")]
 
+use std::{fs, path::Path};
+
 mod graph;
 mod image;
 mod journal;
@@ -32,4 +34,21 @@ fn picked(bytes: &[u8]) -> usize {
     let mix = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix);
     usize::try_from(hash >> 33).unwrap()
+}
+
+fn with_file(name: &str, bytes: &[u8], examine: fn(&Path)) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    examine(&path);
+}
+
+fn with_folder(files: &[(&str, &[u8])], examine: fn(&Path)) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    examine(folder.path());
 }
